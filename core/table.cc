@@ -38,31 +38,34 @@ void put_padding(table_text &t, size_t have, size_t want) {
     put_char(t, ' ');
 }
 
-// C0, DEL, and C1 as UTF-8 writes it (C2 80 to C2 9F).
+uint8_t byte_at(view_text s, size_t i) { return i < s.size ? static_cast<uint8_t>(s.data[i]) : 0; }
+
+// C0, DEL, and both bytes of C1 as UTF-8 writes it (C2 80 to C2 9F).
 bool is_control(view_text s, size_t i) {
-  const auto c = static_cast<unsigned char>(s.data[i]);
-  const bool before_c1 = c == 0xc2 && i + 1 < s.size && (static_cast<unsigned char>(s.data[i + 1]) & 0xe0) == 0x80;
-  return c < 0x20 || c == 0x7f || before_c1;
+  const uint8_t c = byte_at(s, i);
+  const bool begins_c1 = c == 0xc2 && (byte_at(s, i + 1) & 0xe0) == 0x80;
+  const bool ends_c1 = (c & 0xe0) == 0x80 && i > 0 && byte_at(s, i - 1) == 0xc2;
+  return c < 0x20 || c == 0x7f || begins_c1 || ends_c1;
 }
 
+// In characters.
 size_t name_width(view_text s) {
   size_t width = 0;
   for (size_t i = 0; i < s.size; i++)
-    width += is_control(s, i) ? 4 : 1;
+    width += is_control(s, i) ? 4 : (byte_at(s, i) & 0xc0) == 0x80 ? 0 : 1;
   return width;
 }
 
 void put_name(table_text &t, view_text s) {
   constexpr char digits[] = "0123456789abcdef";
   for (size_t i = 0; i < s.size; i++) {
-    const auto c = static_cast<unsigned char>(s.data[i]);
     if (!is_control(s, i)) {
       put_char(t, s.data[i]);
       continue;
     }
     put(t, "\\x");
-    put_char(t, digits[c >> 4]);
-    put_char(t, digits[c & 15]);
+    put_char(t, digits[byte_at(s, i) >> 4]);
+    put_char(t, digits[byte_at(s, i) & 15]);
   }
 }
 
