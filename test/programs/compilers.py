@@ -30,7 +30,8 @@ def compile_and_run(s, compiler, source, flags):
 
 def rejects(s, compiler, *flags):
     """A source with errors: the same diagnostics, and a regular end."""
-    bad = s.write("bad.c", "".join(f"int f{n}(void) {{ return missing{n} + (struct s{n}){{}}.x; }}\n" for n in range(30)))
+    wrong = "int f{0}(void) {{ return missing{0} + (struct s{0}){{}}.x; }}\n"
+    bad = s.write("bad.c", "".join(wrong.format(n) for n in range(30)))
     s.same([s.program(compiler), *flags, "-c", bad, "-o", s.tmp / "bad.o"], rc=1, allocs=50)
 
 
@@ -128,8 +129,8 @@ def self_build_library(s):
 def self_build(s):
     folder = configure(s)
     build_twice(s, folder, [], 900)
-    done = s.run_plain([s.program("meson"), "test", "-C", folder, "--no-rebuild", "--suite", "unit", "--print-errorlogs"],
-                       rc=None, timeout=600)
+    argv = [s.program("meson"), "test", "-C", folder, "--no-rebuild", "--suite", "unit"]
+    done = s.run_plain(argv, rc=None, timeout=600)
     if done.rc != 0:
         raise Failure(f"the unit tests of that build: {done.stdout[-3000:].decode(errors='replace')}")
     s.check(b"Ok:" in done.stdout and b"Ok:                 0" not in done.stdout, "that build has no unit tests")

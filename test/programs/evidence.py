@@ -65,8 +65,8 @@ class Evidence:
         stats = self.dumps()
         mine = [s["allocs"] for s in stats if s["program"].rsplit("/", 1)[-1] == program]
         if len([n for n in mine if n >= allocs]) < processes:
-            names = sorted({s["program"] for s in stats})
-            raise Failure(f"{program}: {processes} dumps with at least {allocs} allocations expected, there are {mine} (dumps of {names})")
+            raise Failure(f"{program}: {processes} dumps with at least {allocs} allocations expected, not {mine}; "
+                          f"dumps of {sorted({s['program'] for s in stats})}")
 
     def judge_all(self, stderr_files):
         for path in stderr_files:

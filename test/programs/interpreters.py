@@ -27,7 +27,8 @@ def python_threads(s):
 
 @case("python3-multiprocessing")
 def python_processes(s):
-    s.same([python(s), WORKLOADS / "processes.py", str(s.scale)], env={"PYTHONMALLOC": "malloc"}, allocs=50000, timeout=240)
+    s.same([python(s), WORKLOADS / "processes.py", str(s.scale)], env={"PYTHONMALLOC": "malloc"}, allocs=50000,
+           timeout=240)
 
 
 @case("perl")
@@ -44,7 +45,7 @@ def node(s):
 def java(s):
     s.run_plain([s.program("javac"), "-d", s.tmp, WORKLOADS / "Busy.java"])
     for collector in ("Serial", "G1"):
-        s.same([s.program("java"), "-Xmx256m", f"-XX:+Use{collector}GC", "-Xshare:auto", "-cp", s.tmp, "Busy", str(s.scale)],
+        s.same([s.program("java"), "-Xmx256m", f"-XX:+Use{collector}GC", "-cp", s.tmp, "Busy", str(s.scale)],
                allocs=5000, timeout=240)
     want = (s.tmp / "Busy.class").read_bytes()
     os.unlink(s.tmp / "Busy.class")

@@ -53,8 +53,9 @@ def answers(path):
 
 
 def make_certificate(s, run):
-    run([s.program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", s.tmp / "key.pem", "-out", s.tmp / "cert.pem",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"], allocs=1000)
+    run([s.program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", s.tmp / "key.pem",
+         "-out", s.tmp / "cert.pem", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"],
+        allocs=1000)
 
 
 def request(connection, target, headers, want):
@@ -105,7 +106,8 @@ def nginx(s):
     server.wait_for(lambda: answers(s.tmp / "tls.sock"), "socket")
     context = ssl.create_default_context(cafile=str(s.tmp / "cert.pem"))
     errors = []
-    clients = [threading.Thread(target=client, args=(s, bodies, context if n % 2 else None, 12 * s.scale, errors)) for n in range(6)]
+    clients = [threading.Thread(target=client, args=(s, bodies, context if n % 2 else None, 12 * s.scale, errors))
+               for n in range(6)]
     for thread in clients:
         thread.start()
     time.sleep(0.5)
@@ -121,8 +123,8 @@ def nginx(s):
 
 def tls_server(s):
     count = 20 * s.scale
-    server = s.start([s.program("openssl"), "s_server", "-accept", "127.0.0.1:0", "-key", s.tmp / "key.pem", "-cert", s.tmp / "cert.pem",
-                      "-www", "-naccept", str(count + 1)])
+    server = s.start([s.program("openssl"), "s_server", "-accept", "127.0.0.1:0", "-key", s.tmp / "key.pem",
+                      "-cert", s.tmp / "cert.pem", "-www", "-naccept", str(count + 1)])
     accept = lambda: re.search(rb"ACCEPT 127.0.0.1:(\d+)", server.files[0].read_bytes())
     server.wait_for(accept, "port")
     port = int(accept().group(1))
@@ -134,8 +136,8 @@ def tls_server(s):
         page = connection.getresponse().read()
         s.check(b"s_server" in page and b"Ciphers" in page, f"page {number}: {page[:200]!r}")
         connection.close()
-    done = s.run([s.program("openssl"), "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", s.tmp / "cert.pem", "-verify_return_error",
-                  "-ign_eof"], input=b"GET / HTTP/1.0\r\n\r\n", allocs=1000)
+    done = s.run([s.program("openssl"), "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", s.tmp / "cert.pem",
+                  "-verify_return_error", "-ign_eof"], input=b"GET / HTTP/1.0\r\n\r\n", allocs=1000)
     s.check(b"Verify return code: 0 (ok)" in done.stdout, f"s_client: {done.stdout[-1500:]!r}")
     server.finish(sig=0, allocs=10000)
 
@@ -154,17 +156,20 @@ def openssl(s):
     for cipher in ("-aes-128-cbc", "-camellia-128-ctr"):
         packed, again = s.tmp / "packed", s.tmp / "again"
         s.run([program, "enc", cipher, *secret, "-in", data, "-out", packed])
-        s.equal(packed.read_bytes(), s.run_plain([program, "enc", cipher, *secret, "-in", data]).stdout, f"enc {cipher}")
+        want = s.run_plain([program, "enc", cipher, *secret, "-in", data]).stdout
+        s.equal(packed.read_bytes(), want, f"enc {cipher}")
         s.run([program, "enc", "-d", cipher, *secret, "-in", packed, "-out", again])
         s.equal(again.read_bytes(), data.read_bytes(), f"enc -d {cipher}")
-    for kind in (["RSA", "-pkeyopt", "rsa_keygen_bits:2048"], ["EC", "-pkeyopt", "ec_paramgen_curve:P-384"], ["ED25519"]):
+    for kind in (["RSA", "-pkeyopt", "rsa_keygen_bits:2048"], ["EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+                 ["ED25519"]):
         key, signature = s.tmp / "sign.key", s.tmp / "signature"
         s.run([program, "genpkey", "-quiet", "-algorithm", *kind, "-out", key], allocs=1000)
         s.run([program, "pkey", "-in", key, "-pubout", "-out", s.tmp / "sign.pub"], allocs=1000)
         raw = ["-rawin"] if kind[0] == "ED25519" else ["-rawin", "-digest", "sha256"]
         small = s.write("small", data.read_bytes()[:4000])
         s.run([program, "pkeyutl", "-sign", *raw, "-inkey", key, "-in", small, "-out", signature], allocs=1000)
-        done = s.run([program, "pkeyutl", "-verify", *raw, "-pubin", "-inkey", s.tmp / "sign.pub", "-in", small, "-sigfile", signature])
+        done = s.run([program, "pkeyutl", "-verify", *raw, "-pubin", "-inkey", s.tmp / "sign.pub", "-in", small,
+                      "-sigfile", signature])
         s.check(b"Signature Verified Successfully" in done.stdout, f"verify {kind[0]}: {done.stdout!r}")
     make_certificate(s, s.run)
     s.same([program, "x509", "-in", s.tmp / "cert.pem", "-noout", "-text"], allocs=1000)

@@ -55,8 +55,8 @@ class Server:
         end = time.monotonic() + timeout
         while not ready():
             if self.proc.poll() is not None:
-                raise Failure(f"{self.name} ended with {self.proc.returncode} before {what}\n{self.session.tail(self.files)}\n"
-                              f"again: {self.command}")
+                raise Failure(f"{self.name} ended with {self.proc.returncode} before {what}\n"
+                              f"{self.session.tail(self.files)}\nagain: {self.command}")
             if time.monotonic() > end:
                 raise Failure(f"{self.name}: no {what} in {timeout} s\n{self.session.stacks(self.pid)}")
             time.sleep(0.02)
@@ -146,8 +146,9 @@ class Session:
         with open(files[0], "ab") as out, open(files[1], "ab") as err:
             proc = subprocess.Popen(argv, stdin=stdin or subprocess.DEVNULL, stdout=out, stderr=err, env=full,
                                     cwd=cwd or self.tmp, start_new_session=True, **who)
-        shown = [f"{k}={v}" for k, v in full.items() if k in {"LD_PRELOAD", "MALLOC9_CONF", "GLIBC_TUNABLES", *(env or {})}]
-        server = Server(self, proc, name, files, shlex.join([*shown, *argv]))
+        shown = {"LD_PRELOAD", "MALLOC9_CONF", "GLIBC_TUNABLES", *(env or {})}
+        settings = [f"{key}={value}" for key, value in full.items() if key in shown]
+        server = Server(self, proc, name, files, shlex.join([*settings, *argv]))
         server.preloaded = preload and not self.plain
         return server
 
@@ -162,7 +163,8 @@ class Session:
                           f"again: {server.command}") from None
         status = server.proc.returncode
         if rc is not None and status != rc:
-            raise Failure(f"{server.name} ended with {status}, not {rc}\n{self.tail(server.files)}\nagain: {server.command}")
+            raise Failure(f"{server.name} ended with {status}, not {rc}\n{self.tail(server.files)}\n"
+                          f"again: {server.command}")
         stdout, stderr = (f.read_bytes() for f in server.files)
         if server.preloaded:
             try:
@@ -201,7 +203,8 @@ class Session:
             lines = [got.splitlines(), want.splitlines()]
             at = next((i for i, (g, w) in enumerate(zip(*lines)) if g != w), min(map(len, lines)))
             cut = [text[at:at + 3] for text in lines]
-            raise Failure(f"{what} differs at line {at + 1}:\n  got  {repr(cut[0])[:2000]}\n  want {repr(cut[1])[:2000]}")
+            raise Failure(f"{what} differs at line {at + 1}:\n"
+                          f"  got  {repr(cut[0])[:2000]}\n  want {repr(cut[1])[:2000]}")
         raise Failure(f"{what}: got {repr(got)[:2000]}, want {repr(want)[:2000]}")
 
     def check(self, truth, what):
@@ -227,7 +230,8 @@ class Session:
         gdb = shutil.which("gdb", path=PATH)
         if not gdb:
             return "(no gdb for its stacks)"
-        argv = [gdb, "-nx", "-batch", "-iex", "set debuginfod enabled off", "-p", str(pid), "-ex", "thread apply all bt 12"]
+        argv = [gdb, "-nx", "-batch", "-iex", "set debuginfod enabled off", "-p", str(pid),
+                "-ex", "thread apply all bt 12"]
         try:
             done = subprocess.run(argv, capture_output=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
         except subprocess.TimeoutExpired:

@@ -61,7 +61,7 @@ public class Busy {
             Thread[] batch = new Thread[20];
             for (int i = 0; i < batch.length; i++) {
                 final int at = start + i;
-                batch[i] = new Thread(() -> sums[at] = String.join("", java.util.Collections.nCopies(at, "ab")).length());
+                batch[i] = new Thread(() -> sums[at] = "ab".repeat(at).length());
                 batch[i].start();
             }
             for (Thread thread : batch) thread.join();

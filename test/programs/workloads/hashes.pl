@@ -37,6 +37,7 @@ for my $n (1 .. 6) {
 
 if ($Config{useithreads}) {
     require threads;
-    my @threads = map { my $n = $_; threads->create(sub { my %h = map { $_ => "y" x $_ } 1 .. 400 * $n; return scalar keys %h }) } 1 .. 4;
+    my $work    = sub { my $n = shift; my %h = map { $_ => "y" x $_ } 1 .. 400 * $n; return scalar keys %h };
+    my @threads = map { threads->create($work, $_) } 1 .. 4;
     print join(' ', map { $_->join } @threads), "\n";
 }

@@ -31,15 +31,19 @@ done
 printf '[%s]\n' "$text" "${text//A/--}" "${text%% *}"
 
 while IFS=: read -r steps number; do
-  (( steps > 100 )) && printf 'long %s %s\n' "$number" "$steps" || true
+  if (( steps > 100 )); then printf 'long %s %s\n' "$number" "$steps"; fi
 done < <(printf '%s\n' "${order[@]}")
 
 for i in 1 2 3 4 5 6 7 8; do
-  ( trap 'printf "leaves %s\n" "$i"' EXIT; y=$(printf '%s' "$i" | { read -r v; echo $(( v * v )); }); printf 'square %s\n' "$y" )
+  (
+    trap 'printf "leaves %s\n" "$i"' EXIT
+    y=$(printf '%s' "$i" | { read -r v; echo $(( v * v )); })
+    printf 'square %s\n' "$y"
+  )
 done
 sum=0
 for i in $(seq 1 20); do
-  sum=$(( sum + $(echo $(( i * i ))) ))
+  sum=$(( sum + $(printf '%d' "$i") ))
 done
 wait_list=()
 for i in 1 2 3 4; do
@@ -52,6 +56,7 @@ done
 cat <<END
 sum $sum, $(printf '%05d' "$rounds"), $'tab\there', ${order[*]: -3}
 END
-[[ "abc-123" =~ ^([a-z]+)-([0-9]+)$ ]] && echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+name=abc-123
+[[ $name =~ ^([a-z]+)-([0-9]+)$ ]] && echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
 mapfile -t lines < <(seq 1 "$rounds")
 echo "${#lines[@]} ${lines[-1]}"
