@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "tool/error.h"
+
+#include <system_error>
+
+#include <fmt/format.h>
+
+namespace m9::tool {
+
+std::string errno_text(int number) { return std::generic_category().message(number); }
+
+std::string printable(const std::string &text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f)
+      out += fmt::format("\\x{:02x}", byte);
+    else
+      out += c;
+  }
+  return out;
+}
+
+} // namespace m9::tool

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "tool/merge.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace m9::tool {
+namespace {
+
+std::string module_key(const model_module &module) {
+  return module.build_id.empty() ? "path " + module.path : "id " + module.build_id;
+}
+
+} // namespace
+
+uint32_t merger::add_module(const model_module &module) {
+  const auto [at, is_new] = module_index.try_emplace(module_key(module), static_cast<uint32_t>(modules.size()));
+  if (is_new)
+    modules.push_back(module);
+  return at->second;
+}
+
+void merger::add(const model &m) {
+  added++;
+  for (const model_type &type : m.types) {
+    const bool has_module = type.module < m.modules.size();
+    const std::string where = has_module ? module_key(m.modules[type.module]) : "";
+    const auto [at, is_new] =
+        type_index.try_emplace(fmt::format("{}\n{}\n{:x}", type.name, where, type.offset), types.size());
+    if (is_new) {
+      types.push_back({type, {}});
+      types.back().type.module = has_module ? add_module(m.modules[type.module]) : format::no_module;
+      types.back().type.cells.clear();
+    }
+    merged_type &merged = types[at->second];
+    merged.type.highuse = std::max(merged.type.highuse, type_highuse(type));
+    for (const model_cell &cell : type.cells)
+      for (size_t p = 0; p < m.cpus.size(); p++)
+        merged.cells[m.zones[cell.zone].size][m.cpus[p]] += cell.by_cpu[p];
+  }
+  for (const int32_t cpu : m.cpus)
+    cpus.insert(cpu);
+  for (const model_zone &zone : m.zones) {
+    model_zone &sum = zones.try_emplace(zone.size - 1, model_zone{zone.size, 0, 0, 0, 0, 0, 0}).first->second;
+    sum.limit = std::max(sum.limit, zone.limit);
+    sum.used += zone.used;
+    sum.free += zone.free;
+    sum.fail += zone.fail;
+    sum.sleep += zone.sleep;
+    sum.slabs += zone.slabs;
+  }
+  for (const model_note &note : m.notes)
+    notes[note.name] += note.value;
+}
+
+std::vector<model_cell> merger::cells_of(const merged_type &type, const model &m) const {
+  std::vector<model_cell> cells;
+  for (uint32_t z = 0; z < m.zones.size(); z++) {
+    const auto found = type.cells.find(m.zones[z].size);
+    if (found == type.cells.end())
+      continue;
+    cells.push_back({z, std::vector<counts>(m.cpus.size())});
+    for (size_t p = 0; p < m.cpus.size(); p++)
+      if (const auto c = found->second.find(m.cpus[p]); c != found->second.end())
+        cells.back().by_cpu[p] = c->second;
+  }
+  return cells;
+}
+
+model merger::result(const model &first) const {
+  model m;
+  m.program = first.program;
+  m.command = first.command;
+  m.mode = first.mode;
+  m.mode_reason = first.mode_reason;
+  m.page_size = first.page_size;
+  m.sequence = first.sequence;
+  m.pid = first.pid;
+  m.start_ns = first.start_ns;
+  m.time_ns = first.time_ns;
+  m.modules = modules;
+  for (const int32_t cpu : cpus)
+    m.cpus.push_back(cpu);
+  for (const auto &[size, zone] : zones)
+    m.zones.push_back(zone);
+  for (const merged_type &merged : types) {
+    m.types.push_back(merged.type);
+    m.types.back().cells = cells_of(merged, m);
+  }
+  for (const auto &[name, value] : notes)
+    m.notes.push_back({name, value});
+  m.notes.push_back({"processes merged", added});
+  return m;
+}
+
+} // namespace m9::tool

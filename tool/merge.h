@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Adds the statistics of many processes into one. Types are the same if their name, the build-id of their module (its
+// path, if it has none) and their offset are; CPUs by number; zones by size; notes by name.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "tool/model.h"
+
+namespace m9::tool {
+
+class merger {
+public:
+  void add(const model &m);
+  size_t processes() const { return added; }
+
+  // The sums, under the name, pid and mode of `first`. HighUse is the highest of any process, which all of them
+  // together reached at least. A note says how many processes were merged.
+  model result(const model &first) const;
+
+private:
+  struct merged_type {
+    model_type type;
+    std::map<uint64_t, std::map<int32_t, counts>> cells; // by size of the zone, by CPU
+  };
+  uint32_t add_module(const model_module &module);
+  std::vector<model_cell> cells_of(const merged_type &type, const model &m) const;
+
+  size_t added = 0;
+  std::vector<model_module> modules;
+  std::map<std::string, uint32_t> module_index;
+  std::vector<merged_type> types;
+  std::map<std::string, size_t> type_index;
+  std::map<uint64_t, model_zone> zones; // by size - 1, so that large (0) is last
+  std::set<int32_t> cpus;
+  std::map<std::string, uint64_t> notes;
+};
+
+} // namespace m9::tool

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "tool/model.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace m9::tool {
+namespace {
+
+using format::section_kind;
+
+std::string string_of(const statistics_view &view, format::text text) {
+  const view_text s = view_string(view, text);
+  return {s.data, s.size};
+}
+
+std::string hex(const uint8_t *bytes, size_t size) {
+  std::string out;
+  for (size_t i = 0; i < size; i++)
+    out += fmt::format("{:02x}", bytes[i]);
+  return out;
+}
+
+void read_names(model &m, const statistics_view &view) {
+  for (uint32_t i = 0; i < view_count(view, section_kind::modules); i++) {
+    const format::module_entry e = view_module(view, i);
+    const size_t id_size = std::min<size_t>(e.build_id_size, sizeof e.build_id);
+    m.modules.push_back({string_of(view, e.path), hex(e.build_id, id_size), e.base, e.start, e.end, e.flags});
+  }
+  for (uint32_t i = 0; i < view_count(view, section_kind::types); i++) {
+    const format::type_entry e = view_type(view, i);
+    const uint32_t module = e.module < m.modules.size() ? e.module : format::no_module;
+    m.types.push_back({string_of(view, e.name), module, e.offset, e.highuse, {}});
+  }
+  for (uint32_t i = 0; i < view_count(view, section_kind::zones); i++) {
+    const format::zone_entry e = view_zone(view, i);
+    m.zones.push_back({e.size, e.limit, e.used, e.free, e.fail, e.sleep, e.slabs});
+  }
+  for (uint32_t i = 0; i < view_count(view, section_kind::notes); i++) {
+    const format::note_entry e = view_note(view, i);
+    m.notes.push_back({string_of(view, e.name), e.value});
+  }
+}
+
+void read_counts(model &m, const statistics_view &view) {
+  std::vector<format::cpu_entry> cpus;
+  for (uint32_t p = 0; p < view_count(view, section_kind::cpus); p++)
+    cpus.push_back(view_cpu(view, p));
+  std::vector<std::pair<format::cell_entry, std::vector<counts>>> cells;
+  for (uint32_t i = 0; i < view_count(view, section_kind::cells); i++) {
+    const format::cell_entry cell = view_cell(view, i);
+    if (cell.type < m.types.size() && cell.zone < m.zones.size()) // a live file may change
+      cells.emplace_back(cell, std::vector<counts>(cpus.size()));
+  }
+  for (size_t p = 0; p < cpus.size(); p++)
+    for (auto &[cell, by_cpu] : cells) {
+      const view_half frees = view_frees(view, cell, m.zones[cell.zone].size, cpus[p]);
+      by_cpu[p].numfrees = frees.count;
+      by_cpu[p].memfreed = frees.bytes;
+    }
+  for (size_t p = 0; p < cpus.size(); p++)
+    for (auto &[cell, by_cpu] : cells) {
+      const view_half allocs = view_allocs(view, cell, m.zones[cell.zone].size, cpus[p]);
+      by_cpu[p].numallocs = allocs.count;
+      by_cpu[p].memalloced = allocs.bytes;
+    }
+  for (auto &[cell, by_cpu] : cells)
+    m.types[cell.type].cells.push_back({cell.zone, std::move(by_cpu)});
+  for (model_type &type : m.types)
+    std::stable_sort(type.cells.begin(), type.cells.end(),
+                     [](const model_cell &a, const model_cell &b) { return a.zone < b.zone; });
+  for (const format::cpu_entry &cpu : cpus)
+    m.cpus.push_back(cpu.cpu);
+}
+
+counts cell_total(const model_cell &cell) {
+  counts total;
+  for (const counts &c : cell.by_cpu)
+    total += c;
+  return total;
+}
+
+} // namespace
+
+counts &counts::operator+=(const counts &other) {
+  numallocs += other.numallocs;
+  numfrees += other.numfrees;
+  memalloced += other.memalloced;
+  memfreed += other.memfreed;
+  return *this;
+}
+
+model model_of(const statistics_view &view) {
+  model m;
+  const format::header &h = view.header;
+  m.program = string_of(view, h.program);
+  m.command = string_of(view, h.command);
+  m.mode_reason = string_of(view, h.mode_reason);
+  m.mode = h.mode;
+  m.page_size = h.page_size;
+  m.sequence = h.sequence;
+  m.pid = h.pid;
+  m.start_ns = h.start_ns;
+  m.time_ns = h.time_ns;
+  read_names(m, view);
+  read_counts(m, view);
+  return m;
+}
+
+counts type_total(const model_type &type) {
+  counts total;
+  for (const model_cell &cell : type.cells)
+    total += cell_total(cell);
+  return total;
+}
+
+std::vector<counts> type_by_cpu(const model &m, const model_type &type) {
+  std::vector<counts> by_cpu(m.cpus.size());
+  for (const model_cell &cell : type.cells)
+    for (size_t p = 0; p < by_cpu.size(); p++)
+      by_cpu[p] += cell.by_cpu[p];
+  return by_cpu;
+}
+
+std::vector<uint64_t> type_sizes(const model &m, const model_type &type) {
+  std::vector<uint64_t> sizes;
+  uint32_t last = UINT32_MAX;
+  for (const model_cell &cell : type.cells)
+    if (cell.zone != last && cell_total(cell).any()) {
+      sizes.push_back(m.zones[cell.zone].size);
+      last = cell.zone;
+    }
+  return sizes;
+}
+
+uint64_t type_highuse(const model_type &type) { return std::max(type.highuse, type_total(type).memuse()); }
+
+bool type_highuse_is_exact(const model_type &type) { return type_highuse(type) >= type_total(type).memalloced; }
+
+std::vector<std::vector<counts>> zones_by_cpu(const model &m) {
+  std::vector<std::vector<counts>> zones(m.zones.size(), std::vector<counts>(m.cpus.size()));
+  for (const model_type &type : m.types)
+    for (const model_cell &cell : type.cells)
+      for (size_t p = 0; p < m.cpus.size(); p++)
+        zones[cell.zone][p] += cell.by_cpu[p];
+  return zones;
+}
+
+std::vector<uint32_t> types_sorted(const model &m) {
+  std::vector<counts> totals;
+  for (const model_type &type : m.types)
+    totals.push_back(type_total(type));
+  std::vector<uint32_t> order(m.types.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::erase_if(order, [&](uint32_t i) { return totals[i].numallocs == 0 && totals[i].numfrees == 0; });
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    if (totals[a].memuse() != totals[b].memuse())
+      return totals[a].memuse() > totals[b].memuse();
+    if (totals[a].numallocs != totals[b].numallocs)
+      return totals[a].numallocs > totals[b].numallocs;
+    const int names = m.types[a].name.compare(m.types[b].name);
+    return names != 0 ? names < 0 : a < b;
+  });
+  return order;
+}
+
+std::string zone_name(uint64_t size) { return size != 0 ? fmt::format("malloc-{}", size) : "malloc-large"; }
+
+} // namespace m9::tool

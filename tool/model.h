@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Statistics as the verbs work on them: everything of a view by name, in ordinary containers. A snapshot: of a live
+// file, the frees of all CPUs are read before any allocs.
+//
+// Invariants: cells[i].counts has an element per element of `cpus`; zones are sorted by size, large (0) last;
+// types keep the order of the file, `cells` of a type lie in order of their zones' sizes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/view.h"
+
+namespace m9::tool {
+
+struct counts {
+  uint64_t numallocs = 0;
+  uint64_t numfrees = 0;
+  uint64_t memalloced = 0;
+  uint64_t memfreed = 0;
+
+  counts &operator+=(const counts &other);
+  bool any() const { return (numallocs | numfrees | memalloced | memfreed) != 0; }
+  uint64_t inuse() const { return numallocs > numfrees ? numallocs - numfrees : 0; }
+  uint64_t memuse() const { return memalloced > memfreed ? memalloced - memfreed : 0; }
+};
+
+struct model_module {
+  std::string path;
+  std::string build_id; // hexadecimal, may be empty
+  uint64_t base = 0, start = 0, end = 0;
+  uint32_t flags = 0;
+};
+
+struct model_cell {
+  uint32_t zone; // index in model::zones
+  std::vector<counts> by_cpu;
+};
+
+struct model_type {
+  std::string name;
+  uint32_t module = format::no_module; // index in model::modules
+  uint64_t offset = 0;
+  uint64_t highuse = 0; // bytes, as recorded
+  std::vector<model_cell> cells;
+};
+
+struct model_zone {
+  uint64_t size; // 0: large
+  uint64_t limit, used, free, fail, sleep, slabs;
+};
+
+struct model_note {
+  std::string name;
+  uint64_t value;
+};
+
+struct model {
+  std::string program, command, mode_reason;
+  format::run_mode mode = format::run_mode::boot;
+  uint32_t page_size = 0, sequence = 0;
+  uint64_t pid = 0, start_ns = 0, time_ns = 0;
+  std::vector<model_module> modules;
+  std::vector<model_type> types;
+  std::vector<int32_t> cpus; // the kernel's numbers; -1: charged to no CPU
+  std::vector<model_zone> zones;
+  std::vector<model_note> notes;
+};
+
+model model_of(const statistics_view &view);
+
+counts type_total(const model_type &type);
+std::vector<counts> type_by_cpu(const model &m, const model_type &type);
+std::vector<uint64_t> type_sizes(const model &m, const model_type &type); // of the zones it allocated from
+// A bound from below, and whether it is the peak itself.
+uint64_t type_highuse(const model_type &type);
+bool type_highuse_is_exact(const model_type &type);
+// What the types took from each zone, on each CPU.
+std::vector<std::vector<counts>> zones_by_cpu(const model &m);
+
+// Indices of the types that ever allocated, in the order of the table.
+std::vector<uint32_t> types_sorted(const model &m);
+
+std::string zone_name(uint64_t size); // "malloc-64", "malloc-large"
+
+} // namespace m9::tool

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The verbs of the command, one file each. add_xxx() declares a verb's arguments; what it does when chosen throws
+// tool::error, or leaves the exit status in *status.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+namespace m9::tool {
+
+// What follows the options of `malloc9 run`: the program and its arguments, taken out before CLI11 sees them, since a
+// program may have options of the same names, and a `--` of its own.
+struct command_line {
+  std::vector<std::string> ours;    // without argv[0]
+  std::vector<std::string> program; // of `run`
+};
+
+command_line command_line_split(const std::vector<std::string> &arguments);
+
+void add_run(CLI::App &app, const std::vector<std::string> &program, int *status);
+void add_stat(CLI::App &app);
+void add_zones(CLI::App &app);
+
+// What the verbs that print statistics have in common.
+struct report_options {
+  std::string file;
+  bool json = false;
+  bool csv = false;
+  bool percpu = false;
+};
+
+void add_report_options(CLI::App &verb, report_options &options);
+
+} // namespace m9::tool
