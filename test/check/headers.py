@@ -1,0 +1,53 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""headers.py ROOT BUILD: each header of the library and the tool compiles alone, as its folder's sources do."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+from sources import project_files
+
+FOLDERS = ("shim", "core", "preload", "tool")
+
+
+def folder_commands(root, build):
+    """{folder: (arguments, working folder)} of one source in each folder."""
+    commands = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        source = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
+        if source.suffix == ".cc" and source.is_relative_to(root):
+            arguments = shlex.split(entry["command"])
+            kept = [word for word in arguments[:arguments.index("-o")] if not word.startswith("-M")]
+            commands.setdefault(source.relative_to(root).parts[0], (kept, entry["directory"]))
+    return commands
+
+
+def compile_header(header, command):
+    """What the compiler has against `header`, or an empty text."""
+    arguments, folder = command
+    text = f'#include "{header}"\n#include "{header}"\n'
+    done = subprocess.run([*arguments, "-fsyntax-only", "-x", "c++", "-"], cwd=folder, input=text, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return f"{header} does not compile alone:\n{done.stdout}" if done.returncode else ""
+
+
+def main():
+    root, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
+    commands = folder_commands(root, build)
+    headers = [name for name in project_files(root) if name.suffix == ".h" and name.parts[0] in FOLDERS]
+    lost = sorted({name.parts[0] for name in headers} - set(commands))
+    if lost or not headers:
+        sys.exit(f"no source is compiled in {', '.join(lost)}" if lost else "there is no header")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        found = [text for text in pool.map(lambda name: compile_header(name, commands[name.parts[0]]), headers) if text]
+    print(*found, sep="\n")
+    print(f"{len(headers)} headers, {len(found)} that do not compile alone")
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()
