@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/decay.h"
+
+#include <atomic>
+
+#include "core/extent.h"
+#include "core/heap.h"
+#include "core/keg.h"
+#include "shim/pages.h"
+#include "shim/system.h"
+
+namespace m9 {
+namespace {
+
+std::atomic<uint32_t> decay_time{1000}; // ms (a) relaxed
+std::atomic<int64_t> idle;              // bytes (a) relaxed
+std::atomic<uint32_t> last_tick;        // (a) relaxed
+
+constexpr uint64_t idle_least = 8 * 1024 * 1024;
+
+// Empties what CPUs hold of a zone into its bucket, and that into its slabs.
+void zone_drain(verbs v, unsigned c) {
+  keg &k = kegs[c];
+  locked guard(k.lock);
+  if (!k.ready)
+    return;
+  keg_trim_bucket(k, c, 0);
+  for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
+    k.bucket_count = percpu_drain(v, cpu, zones[c].cache, k.bucket);
+    keg_trim_bucket(k, c, 0);
+  }
+  keg_purge_to(k, c, 0);
+}
+
+} // namespace
+
+void decay_configure(uint32_t decay_ms) { decay_time.store(decay_ms, std::memory_order_relaxed); }
+void decay_account(int64_t bytes) { idle.fetch_add(bytes, std::memory_order_relaxed); }
+
+uint64_t decay_idle() {
+  int64_t bytes = idle.load(std::memory_order_relaxed);
+  return bytes > 0 ? uint64_t(bytes) : 0;
+}
+
+uint64_t decay_limit() { return idle_least + pages_opened_bytes() / 64; }
+
+uint32_t decay_now() { return uint32_t(clock_coarse_ms()); }
+
+void decay_tick() {
+  uint32_t now = decay_now(), last = last_tick.load(std::memory_order_relaxed);
+  uint32_t age = decay_time.load(std::memory_order_relaxed);
+  if (now - last < age / 8 + 1 || decay_idle() == 0)
+    return;
+  if (!last_tick.compare_exchange_strong(last, now, std::memory_order_relaxed))
+    return;
+  for (unsigned c = 0; c < zone_count; c++) {
+    keg &k = kegs[c];
+    if (k.slabs_idle == 0)
+      continue;
+    locked guard(k.lock);
+    keg_purge_old(k, c, now - age);
+  }
+  locked guard(extents_lock);
+  extents_purge_old(now - age);
+}
+
+bool decay_everything() {
+  heap_enter();
+  verbs v = heap_verbs();
+  uint64_t before = pages_purged_bytes();
+  for (unsigned c = 0; c < zone_count; c++)
+    zone_drain(v, c);
+  locked guard(extents_lock);
+  extents_purge_to(0);
+  return pages_purged_bytes() != before;
+}
+
+} // namespace m9

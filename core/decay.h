@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// When memory goes back to the kernel. Idle memory (slabs wholly free, free extents) is given back once it has been
+// idle for decay_ms, by whichever slow path comes by then, and at once where there is more than decay_limit() of it:
+// no helper thread, and a program that falls asleep keeps little.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace m9 {
+
+void decay_configure(uint32_t decay_ms);
+void decay_account(int64_t bytes); // idle memory that came or went
+uint64_t decay_idle();             // bytes
+uint64_t decay_limit();            // bytes
+inline bool decay_over() { return decay_idle() > decay_limit(); }
+uint32_t decay_now(); // coarse milliseconds, wrapping
+
+// On slow paths, without locks: gives old memory back when a tick is due.
+void decay_tick();
+// Drains every cache and gives all idle memory back (malloc_trim); true when there was any.
+bool decay_everything();
+
+} // namespace m9

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/extent.h"
+
+#include "core/decay.h"
+#include "core/layout.h"
+#include "core/page_map.h"
+#include "shim/pages.h"
+#include "shim/panic.h"
+
+namespace m9 {
+
+constinit mutex extents_lock(lock_rank::extents); // all below
+
+namespace {
+
+constexpr unsigned bin_count = 128;
+
+// Bins of free extents by size: exact below 16 pages, then four per doubling. `occupied` has a bit per bin.
+struct extent_set {
+  extent *bins[bin_count];
+  uint64_t occupied[bin_count / 64];
+  uint64_t bytes;
+};
+
+extent_set sets[2]; // 0: dirty, tried first; 1: clean
+uint64_t mapped_bytes, slab_bytes;
+
+extent_set &set_of(extent_state s) { return sets[s == extent_state::clean]; }
+size_t page() { return size_t{1} << page_map_page_shift(); }
+
+unsigned bin_of(uint32_t pages) {
+  if (pages < 16)
+    return pages;
+  auto log = unsigned(31 - __builtin_clz(pages));
+  return 16 + (log - 4) * 4 + ((pages >> (log - 2)) & 3);
+}
+
+// Writes the records of both ends.
+extent *extent_stamp(uintptr_t address, uint32_t pages, extent_state state) {
+  extent *first = page_map_find(address);
+  extent *last = page_map_find(address + (size_t{pages} - 1) * page());
+  first->address = last->address = address;
+  first->pages = last->pages = pages;
+  first->state = last->state = state;
+  return first;
+}
+
+void set_insert(extent *e) {
+  extent_set &s = set_of(e->state);
+  unsigned b = bin_of(e->pages);
+  e->prev = nullptr;
+  e->next = s.bins[b];
+  if (e->next)
+    e->next->prev = e;
+  s.bins[b] = e;
+  s.occupied[b / 64] |= uint64_t{1} << (b % 64);
+  s.bytes += extent_bytes(*e);
+  if (e->state == extent_state::dirty)
+    decay_account(int64_t(extent_bytes(*e)));
+}
+
+void set_remove(extent *e) {
+  extent_set &s = set_of(e->state);
+  unsigned b = bin_of(e->pages);
+  (e->prev ? e->prev->next : s.bins[b]) = e->next;
+  if (e->next)
+    e->next->prev = e->prev;
+  if (!s.bins[b])
+    s.occupied[b / 64] &= ~(uint64_t{1} << (b % 64));
+  s.bytes -= extent_bytes(*e);
+  if (e->state == extent_state::dirty)
+    decay_account(-int64_t(extent_bytes(*e)));
+}
+
+// Makes [address, +pages) free and joins it with equally clean neighbours.
+void extent_free(uintptr_t address, uint32_t pages, extent_state state, uint32_t freed) {
+  page_map_find(address)->state = extent_state::none;
+  page_map_find(address + (size_t{pages} - 1) * page())->state = extent_state::none;
+  extent *after = page_map_find(address + size_t{pages} * page());
+  if (after && after->state == state && after->address == address + size_t{pages} * page()) {
+    set_remove(after);
+    pages += after->pages;
+    after->state = extent_state::none;
+  }
+  extent *before = page_map_find(address - page());
+  if (before && before->state == state) {
+    extent *first = page_map_find(before->address);
+    set_remove(first);
+    before->state = extent_state::none;
+    address = first->address;
+    pages += first->pages;
+  }
+  extent *e = extent_stamp(address, pages, state);
+  e->freed = freed;
+  set_insert(e);
+}
+
+// Where an aligned run of `pages` would begin in e, or 0.
+uintptr_t extent_fit(const extent &e, uint32_t pages, size_t alignment) {
+  uintptr_t at = (e.address + alignment - 1) & ~(alignment - 1);
+  uintptr_t end = e.address + extent_bytes(e);
+  return at < end && end - at >= size_t{pages} * page() ? at : 0;
+}
+
+// A free extent that fits: from the exact bin a few are tried, from larger ones the first.
+extent *set_find(const extent_set &s, uint32_t pages, size_t alignment, uintptr_t &at) {
+  for (unsigned b = bin_of(pages); b < bin_count; b++) {
+    uint64_t rest = s.occupied[b / 64] >> (b % 64);
+    if (!rest) {
+      b |= 63;
+      continue;
+    }
+    b += unsigned(__builtin_ctzll(rest));
+    unsigned tries = 0;
+    for (extent *e = s.bins[b]; e && tries < 16; e = e->next, tries++)
+      if ((at = extent_fit(*e, pages, alignment)))
+        return e;
+  }
+  return nullptr;
+}
+
+bool chunk_add(size_t need) {
+  // A part of what is there already, so that the number of chunks stays small; in compact mode address space is scarce.
+  size_t least = mapped_bytes / 8, most = layout_is_compact() ? 1024 * 1024 : 64 * 1024 * 1024;
+  size_t size = least > most ? most : least < 512 * 1024 ? 512 * 1024 : least & ~(page() - 1);
+  size = size < need ? need : size;
+  uintptr_t p = pages_map(size);
+  if (!p && size > need)
+    p = pages_map(size = need);
+  if (!p)
+    return false;
+  if (!page_map_cover(p - page(), size + 2 * page())) {
+    pages_unmap(p, size);
+    return false;
+  }
+  mapped_bytes += size;
+  extent_free(p, uint32_t(size / page()), extent_state::clean, 0);
+  return true;
+}
+
+// Takes [at, +pages) out of the free extent e; what is left on both sides stays free.
+extent *extent_carve(extent *e, uintptr_t at, uint32_t pages) {
+  set_remove(e);
+  uintptr_t start = e->address, end = start + extent_bytes(*e), stop = at + size_t{pages} * page();
+  extent_state state = e->state;
+  uint32_t freed = e->freed;
+  e->state = extent_state::none;
+  if (at > start) {
+    extent *left = extent_stamp(start, uint32_t((at - start) / page()), state);
+    left->freed = freed;
+    set_insert(left);
+  }
+  if (end > stop) {
+    extent *right = extent_stamp(stop, uint32_t((end - stop) / page()), state);
+    right->freed = freed;
+    set_insert(right);
+  }
+  return extent_stamp(at, pages, extent_state::live);
+}
+
+extent *extent_find_and_take(uint32_t pages, size_t alignment, bool &zeroed) {
+  uintptr_t at = 0;
+  for (extent_set &s : sets)
+    if (extent *e = set_find(s, pages, alignment, at)) {
+      zeroed = e->state == extent_state::clean;
+      return extent_carve(e, at, pages);
+    }
+  return nullptr;
+}
+
+// False: the pages are locked and stay dirty.
+bool extent_purge(extent *e) {
+  set_remove(e);
+  uintptr_t address = e->address;
+  uint32_t pages = e->pages;
+  e->state = extent_state::none;
+  bool clean = pages_purge(address, extent_bytes(*e));
+  if (clean && layout_is_compact() && extent_bytes(*e) >= 256 * 1024) {
+    // Address space is scarce here, and other users of mmap want it too.
+    page_map_find(address + (size_t{pages} - 1) * page())->state = extent_state::none;
+    mapped_bytes -= extent_bytes(*e);
+    pages_unmap(address, extent_bytes(*e));
+    return true;
+  }
+  extent_free(address, pages, clean ? extent_state::clean : extent_state::dirty, decay_now());
+  return clean;
+}
+
+} // namespace
+
+size_t extent_bytes(const extent &e) { return size_t{e.pages} << page_map_page_shift(); }
+
+extent *extent_take(size_t size, size_t alignment, bool &zeroed) {
+  if (size == 0 || size > (size_t{1} << (address_bits - 1)))
+    return nullptr;
+  auto pages = uint32_t((size + page() - 1) / page());
+  size_t bytes = size_t{pages} * page();
+  if (extent *e = extent_find_and_take(pages, alignment, zeroed))
+    return e;
+  size_t need = alignment > page() ? bytes + alignment : bytes;
+  if (!chunk_add(need)) {
+    // What is idle may be what is missing.
+    extents_purge_to(0);
+    if (extent *e = extent_find_and_take(pages, alignment, zeroed))
+      return e;
+    if (!chunk_add(need))
+      return nullptr;
+  }
+  return extent_find_and_take(pages, alignment, zeroed);
+}
+
+void extent_give(extent *e) {
+  uintptr_t address = e->address;
+  uint32_t pages = e->pages;
+  if (e->moved) {
+    e->moved = false;
+    extent_free(address, pages, pages_renew(address, extent_bytes(*e)) ? extent_state::clean : extent_state::dirty,
+                decay_now());
+    return;
+  }
+  extent_free(address, pages, extent_state::dirty, decay_now());
+}
+
+bool extent_resize(extent *e, size_t size) {
+  auto pages = uint32_t((size + page() - 1) / page());
+  uintptr_t address = e->address, end = address + extent_bytes(*e), stop = address + size_t{pages} * page();
+  if (pages < e->pages) {
+    uint32_t tail = e->pages - pages;
+    extent_stamp(address, pages, extent_state::live);
+    page_map_find(stop)->state = extent_state::none;
+    extent_free(stop, tail, extent_state::dirty, decay_now());
+    return true;
+  }
+  extent *after = page_map_find(end);
+  if (!after || after->address != end || (after->state != extent_state::clean && after->state != extent_state::dirty) ||
+      end + extent_bytes(*after) < stop)
+    return false;
+  page_map_find(end - page())->state = extent_state::none;
+  extent_carve(after, end, pages - e->pages);
+  after->state = extent_state::none;
+  extent_stamp(address, pages, extent_state::live);
+  return true;
+}
+
+extent *extent_at(uintptr_t address) {
+  extent *e = page_map_find(address);
+  return e && e->state == extent_state::live && e->address == address ? e : nullptr;
+}
+
+extent *extent_around(uintptr_t address) {
+  for (uintptr_t at = address & ~(page() - 1); at != 0; at -= page()) {
+    extent *e = page_map_find(at);
+    if (!e)
+      return nullptr;
+    if (e->state != extent_state::none) {
+      e = page_map_find(e->address);
+      return e->state == extent_state::live && address - e->address < extent_bytes(*e) ? e : nullptr;
+    }
+  }
+  return nullptr;
+}
+
+bool extent_was_freed(uintptr_t address) {
+  extent *e = page_map_find(address);
+  return e && (address & (page() - 1)) == 0 && e->tag != 0 && e->state != extent_state::live;
+}
+
+void *extent_take_slab(size_t bytes, slab *owner) {
+  locked_inside guard(extents_lock);
+  bool zeroed;
+  extent *e = extent_take(bytes, 65536, zeroed);
+  if (!e)
+    return nullptr;
+  // Items of a fresh slab read as zeros, like a slab's that was given back.
+  if (!zeroed && !pages_purge(e->address, bytes))
+    __builtin_memset(extent_address(*e), 0, bytes);
+  for (size_t i = 0; i < bytes; i += page()) {
+    extent *record = page_map_find(e->address + i);
+    record->state = extent_state::slab;
+    record->address = e->address;
+    record->owner = owner;
+    record->tag = 0;
+  }
+  slab_bytes += bytes;
+  return extent_address(*e);
+}
+
+void extent_give_slab(void *p, size_t bytes) {
+  locked_inside guard(extents_lock);
+  auto address = reinterpret_cast<uintptr_t>(p);
+  for (size_t i = 0; i < bytes; i += page())
+    page_map_find(address + i)->state = extent_state::none;
+  slab_bytes -= bytes;
+  extent_free(address, uint32_t(bytes / page()), extent_state::dirty, decay_now());
+}
+
+slab *extent_slab_of(uintptr_t address) {
+  extent *e = page_map_find(address);
+  return e && e->state == extent_state::slab ? e->owner : nullptr;
+}
+
+void extents_purge_old(uint32_t before) {
+  for (extent *bin : sets[0].bins)
+    for (extent *e = bin, *next; e; e = next) {
+      next = e->next;
+      if (int32_t(e->freed - before) <= 0 && !extent_purge(e))
+        return;
+    }
+}
+
+void extents_purge_to(uint64_t keep) {
+  extent_set &dirty = sets[0];
+  for (unsigned b = bin_count; b-- > 0;)
+    while (dirty.bins[b] && dirty.bytes > keep)
+      if (!extent_purge(dirty.bins[b]))
+        return;
+}
+
+extent_totals extents_totals() {
+  return {mapped_bytes, mapped_bytes - slab_bytes - sets[0].bytes - sets[1].bytes, slab_bytes, sets[0].bytes,
+          sets[1].bytes};
+}
+
+void extents_for_each_live(void (*f)(void *, const extent &), void *context) {
+  constexpr uintptr_t leaf_bytes = uintptr_t{1} << leaf_shift;
+  for (uintptr_t leaf = page_map_next_leaf(page()); leaf; leaf = page_map_next_leaf(leaf + leaf_bytes))
+    for (uintptr_t at = leaf; at < leaf + leaf_bytes; at += page())
+      if (extent *e = extent_at(at))
+        f(context, *e);
+}
+
+void extents_abandon() {
+  for (extent_set &s : sets)
+    s = {};
+}
+
+} // namespace m9

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/heap.h"
+
+#include "core/cell.h"
+#include "core/decay.h"
+#include "core/extent.h"
+#include "core/keg.h"
+#include "core/layout.h"
+#include "core/malloc_type.h"
+#include "core/meta.h"
+#include "core/site.h"
+#include "shim/lock.h"
+#include "shim/panic.h"
+
+namespace m9 {
+namespace {
+
+constinit mutex start_lock(lock_rank::process); // the fields below
+bool begun, configured, child;
+format::run_mode mode = format::run_mode::boot; // (i) once configured
+const char *mode_reason = "";
+std::atomic<uint64_t> notes[unsigned(heap_note::count)]; // (a) relaxed
+uint64_t fork_mask;                                      // signal mask to go back to after fork
+bool fork_prepared;                                      // the locks are ours: set between prepare and child
+
+void arm() {
+  if (mode == format::run_mode::rseq)
+    process_arm(small_size_max + 1, zone_size_max + 1, zone_count);
+}
+
+// In a child that no fork handler ran in (_Fork, clone): the locks may belong to threads that do not exist here, and
+// what they protect may be half changed. What is lost is memory, never a count.
+void locks_recover() {
+  for (keg &k : kegs)
+    if (k.lock.held()) {
+      keg_abandon(k);
+      k.lock.reset();
+    }
+  if (extents_lock.held())
+    extents_abandon();
+  for (mutex *m : {&malloc_mtx, &extents_lock, &meta_lock})
+    m->reset();
+}
+
+} // namespace
+
+void heap_begin() {
+  locked guard(start_lock);
+  if (process_ready())
+    return;
+  bool first = !begun;
+  if (first) {
+    process_prepare_switch();
+    layout_start();
+    percpu_open_range(-1, 0, 4096);
+    percpu_mark_opened(-1);
+    CHECK(sites_start(), "no memory to start with");
+    begun = true;
+  } else {
+    child = true;
+    if (!fork_prepared)
+      locks_recover();
+  }
+  process_set_ready();
+  if (configured)
+    arm();
+}
+
+void heap_configure(const heap_options &options) {
+  heap_enter();
+  locked guard(start_lock);
+  decay_configure(options.decay_ms);
+  if (layout_is_compact()) {
+    mode = format::run_mode::compact;
+    mode_reason = "the address space is limited";
+  } else if (!options.rseq) {
+    mode = format::run_mode::fallback;
+    mode_reason = "MALLOC9_CONF says rseq:false";
+  } else {
+    mode = percpu_rseq_usable(mode_reason) ? format::run_mode::rseq : format::run_mode::fallback;
+  }
+  percpu_use(mode == format::run_mode::rseq       ? verbs::rseq
+             : mode == format::run_mode::fallback ? verbs::fallback
+                                                  : verbs::none);
+  configured = true;
+  arm();
+}
+
+format::run_mode heap_mode() { return mode; }
+const char *heap_mode_reason() { return mode_reason; }
+bool heap_is_child() { return child; }
+
+void heap_fork_prepare() M9_UNCHECKED {
+  heap_enter();
+  fork_mask = signals_block();
+  malloc_mtx.lock();
+  for (keg &k : kegs)
+    k.lock.lock();
+  extents_lock.lock();
+  meta_lock.lock();
+  fork_prepared = true;
+}
+
+void heap_fork_parent() M9_UNCHECKED {
+  fork_prepared = false;
+  meta_lock.unlock();
+  extents_lock.unlock();
+  for (keg &k : kegs)
+    k.lock.unlock();
+  malloc_mtx.unlock();
+  signals_restore(fork_mask);
+}
+
+void heap_fork_child() M9_UNCHECKED {
+  // Not through heap_begin's recovery: nothing is half changed. Threads that wait for a lock do not exist here.
+  meta_lock.reset();
+  extents_lock.reset();
+  for (keg &k : kegs)
+    k.lock.reset();
+  malloc_mtx.reset();
+  start_lock.reset();
+  heap_enter();
+  fork_prepared = false;
+  signals_restore(fork_mask);
+}
+
+void heap_note_add(heap_note n, uint64_t by) { notes[unsigned(n)].fetch_add(by, std::memory_order_relaxed); }
+uint64_t heap_note_read(heap_note n) { return notes[unsigned(n)].load(std::memory_order_relaxed); }
+
+} // namespace m9

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The life of the heap: it begins at the first allocation of the process, before anything is configured (mode boot: all
+// works, slowly), is configured by the library's constructor, and begins anew, with the parent's memory and counts, in
+// a child.
+#pragma once
+
+#include <cstdint>
+
+#include "core/format.h"
+#include "shim/percpu.h"
+#include "shim/process.h"
+
+namespace m9 {
+
+struct heap_options {
+  bool rseq = true;
+  uint32_t decay_ms = 1000;
+};
+
+// At the head of every slow path.
+void heap_begin();
+inline void heap_enter() {
+  if (!process_ready()) [[unlikely]]
+    heap_begin();
+}
+
+void heap_configure(const heap_options &options);
+format::run_mode heap_mode();
+const char *heap_mode_reason(); // why not rseq; empty otherwise
+bool heap_is_child();           // made by fork from a process of ours
+
+// The verbs that this thread may use now.
+inline verbs heap_verbs() { return process_is_guest() ? verbs::none : percpu_verbs; }
+
+// fork, in this order. Between prepare and the others all locks are held and signals blocked.
+void heap_fork_prepare();
+void heap_fork_parent();
+void heap_fork_child();
+
+// Totals that belong to no type.
+enum class heap_note : uint32_t { foreign_frees, size_mismatches, in_flight_at_fork, count };
+void heap_note_add(heap_note n, uint64_t by = 1);
+uint64_t heap_note_read(heap_note n);
+
+} // namespace m9

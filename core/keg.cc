@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/keg.h"
+
+#include "core/decay.h"
+#include "core/layout.h"
+#include "core/meta.h"
+#include "shim/pages.h"
+#include "shim/panic.h"
+
+namespace m9 {
+
+constinit keg kegs[zone_count];
+
+slab *keg_slab(const keg &k, uint32_t number) {
+  if (k.table)
+    return k.table[number];
+  return reinterpret_cast<slab *>(k.records.start + size_t{number} * k.record_bytes);
+}
+
+void keg_describe(unsigned c) {
+  keg &k = kegs[c];
+  k.slab_items = class_slab_items(c);
+  k.slab_shift = uint32_t(__builtin_ctz(k.slab_items));
+  k.record_bytes = uint32_t((sizeof(slab) + 8 * slab_bitmap_words(k) + 63) / 64 * 64);
+  k.slabs_most = uint32_t((uint64_t{1} << zone_shift) / class_slab_bytes(c));
+}
+
+namespace {
+
+// The sets and the bucket, at the first use of the zone.
+bool keg_start(keg &k, unsigned c) M9_REQUIRES(k.lock) {
+  uint32_t capacity = layout_is_compact() ? 1024 : k.slabs_most;
+  void *available = meta_alloc(index_set::bytes_for(capacity));
+  void *dirty = meta_alloc(index_set::bytes_for(capacity));
+  auto *bucket = static_cast<uint32_t *>(meta_alloc((bucket_most(c) + cache_most(c)) * sizeof(uint32_t)));
+  slab **table = layout_is_compact() ? static_cast<slab **>(meta_alloc(capacity * sizeof(slab *))) : nullptr;
+  if (!available || !dirty || !bucket || (layout_is_compact() && !table))
+    return false;
+  k.available.init(available, capacity);
+  k.dirty.init(dirty, capacity);
+  k.bucket = bucket;
+  k.table = table;
+  k.ready = true;
+  return true;
+}
+
+// Compact mode starts with small sets; twice the room each time.
+bool sets_grow(keg &k) M9_REQUIRES(k.lock) {
+  uint32_t capacity = k.available.capacity() * 2;
+  if (!k.table || capacity > k.slabs_most)
+    return false;
+  void *available = meta_alloc(index_set::bytes_for(capacity));
+  void *dirty = meta_alloc(index_set::bytes_for(capacity));
+  auto **table = static_cast<slab **>(meta_alloc(capacity * sizeof(slab *)));
+  if (!available || !dirty || !table)
+    return false;
+  index_set sets[2];
+  sets[0].init(available, capacity);
+  sets[0].insert_all(k.available);
+  sets[1].init(dirty, capacity);
+  sets[1].insert_all(k.dirty);
+  __builtin_memcpy(table, k.table, k.slabs * sizeof(slab *));
+  k.available = sets[0];
+  k.dirty = sets[1];
+  k.table = table;
+  return true;
+}
+
+slab *slab_make(keg &k, unsigned c) M9_REQUIRES(k.lock) {
+  uint32_t number = k.slabs;
+  if (number >= k.slabs_most || (number >= k.available.capacity() && !sets_grow(k)))
+    return nullptr;
+  slab *s = layout_slab(c, number);
+  if (!s)
+    return nullptr;
+  if (k.table)
+    k.table[number] = s;
+  k.slabs = number + 1;
+  k.available.insert(number);
+  return s;
+}
+
+// The slab to take items from: the lowest that has any, so that live items gather at low addresses.
+slab *keg_fetch_slab(keg &k, unsigned c) M9_REQUIRES(k.lock) {
+  uint32_t number = k.available.first();
+  slab *s = number == index_set::none ? slab_make(k, c) : keg_slab(k, number);
+  if (s && !s->base && !layout_slab_back(c, *s)) // compact: its extent was given away
+    return nullptr;
+  k.exhausted = s == nullptr;
+  return s;
+}
+
+// Takes up to n items out of a slab, in descending order so that the lowest is handed out first.
+uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock) {
+  uint32_t taken = 0;
+  for (size_t w = 0; w < slab_bitmap_words(k) && taken < n; w++) {
+    uint64_t in_slab = k.slab_items >= 64 ? ~uint64_t{0} : (uint64_t{1} << k.slab_items) - 1;
+    for (uint64_t left = ~s.bits[w] & in_slab; left && taken < n; left &= left - 1) {
+      auto bit = uint32_t(__builtin_ctzll(left));
+      s.bits[w] |= uint64_t{1} << bit;
+      to[taken++] = (s.number << k.slab_shift) + uint32_t(w) * 64 + bit;
+    }
+  }
+  for (uint32_t i = 0, j = taken; i + 1 < j; i++) {
+    uint32_t other = to[--j];
+    to[j] = to[i];
+    to[i] = other;
+  }
+  if (s.out == 0 && s.used) {
+    k.dirty.remove(s.number);
+    k.slabs_idle--;
+    decay_account(-int64_t(class_slab_bytes(s.zone)));
+  }
+  s.used = true;
+  s.out = uint16_t(s.out + taken);
+  k.items_out += taken;
+  if (s.out == k.slab_items)
+    k.available.remove(s.number);
+  return taken;
+}
+
+} // namespace
+
+uint32_t keg_fill_bucket(keg &k, unsigned c, uint32_t want) {
+  if (!k.ready && !keg_start(k, c))
+    return 0;
+  while (k.bucket_count < want) {
+    slab *s = keg_fetch_slab(k, c);
+    if (!s)
+      break;
+    k.bucket_count += slab_take(k, *s, k.bucket + k.bucket_count, want - k.bucket_count);
+  }
+  return k.bucket_count;
+}
+
+void keg_put(keg &k, unsigned c, const uint32_t *indices, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    slab &s = *keg_slab(k, keg_slab_number(k, indices[i]));
+    uint32_t bit = indices[i] & (k.slab_items - 1);
+    KASSERT((s.bits[bit / 64] >> (bit % 64)) & 1, "item returned to its slab twice");
+    s.bits[bit / 64] &= ~(uint64_t{1} << (bit % 64));
+    if (s.out == k.slab_items)
+      k.available.insert(s.number);
+    if (--s.out == 0) {
+      s.emptied = decay_now();
+      k.dirty.insert(s.number);
+      k.slabs_idle++;
+      decay_account(int64_t(class_slab_bytes(c)));
+    }
+  }
+  k.items_out -= n;
+}
+
+void keg_trim_bucket(keg &k, unsigned c, uint32_t keep) {
+  if (k.bucket_count <= keep)
+    return;
+  // The oldest go, the newest stay.
+  uint32_t n = k.bucket_count - keep;
+  keg_put(k, c, k.bucket, n);
+  __builtin_memmove(k.bucket, k.bucket + n, keep * sizeof(uint32_t));
+  k.bucket_count = keep;
+}
+
+namespace {
+bool slab_purge(keg &k, unsigned c, uint32_t number) M9_REQUIRES(k.lock) {
+  slab &s = *keg_slab(k, number);
+  if (!layout_slab_purge(c, s))
+    return false;
+  k.dirty.remove(number);
+  s.used = false;
+  k.slabs_idle--;
+  decay_account(-int64_t(class_slab_bytes(c)));
+  return true;
+}
+} // namespace
+
+void keg_purge_old(keg &k, unsigned c, uint32_t before) {
+  for (uint32_t number = k.dirty.next(0); number != index_set::none; number = k.dirty.next(number + 1))
+    if (int32_t(keg_slab(k, number)->emptied - before) <= 0 && !slab_purge(k, c, number))
+      return;
+}
+
+void keg_purge_to(keg &k, unsigned c, uint64_t keep) {
+  while (k.slabs_idle > keep)
+    if (!slab_purge(k, c, k.dirty.last()))
+      return;
+}
+
+void keg_abandon(keg &k) {
+  k.bucket_count = 0;
+  while (k.available.capacity() && k.available.first() != index_set::none)
+    k.available.remove(k.available.first());
+  while (k.dirty.capacity() && k.dirty.first() != index_set::none)
+    k.dirty.remove(k.dirty.first());
+  k.slabs_idle = 0;
+}
+
+} // namespace m9

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The keg behind a zone: slabs cut into items, and the bucket of free items that CPUs fill from and empty into.
+// A slab's record (free bitmap, counts) lies outside of the slab. Index of an item = slab number * items + bit.
+//
+// Invariants, under the lock:
+//   bit set <=> the item is out of the keg (with a program, in a CPU's cache or in the bucket)
+//   slab.out == number of bits set;   k.items_out == sum of slab.out
+//   slab in `available` <=> slab.out < k.slab_items
+//   slab in `dirty` <=> slab.out == 0 and its pages may hold memory
+// In compact mode slabs are extents found on demand, so `slab.base` says where they are; else they follow the base.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/index_set.h"
+#include "core/zone.h"
+#include "shim/lock.h"
+
+namespace m9 {
+
+struct slab {
+  uint8_t *base;    // of item 0 (i)
+  uint16_t *tags;   // of item 0 (i)
+  uint32_t number;  // (i)
+  uint16_t out;     // items out of the keg (z)
+  bool used;        // false: never used, or given back: the pages are zero (z)
+  uint8_t zone;     // (i)
+  uint32_t emptied; // coarse time at which it became empty, ms (z)
+  uint32_t spare;
+  uint64_t bits[]; // (z)
+};
+static_assert(sizeof(slab) == 32);
+
+// Address space that is opened from its start as it is needed; all page-aligned but the start.
+struct area {
+  uintptr_t start; // (i)
+  uintptr_t open;  // end of what is open (z)
+  uintptr_t end;   // (i)
+};
+
+struct keg {
+  mutex lock{lock_rank::zone};
+  bool ready = false;             // (z) areas and sets exist
+  bool exhausted = false;         // (z) the kernel refused memory; cleared by the next success
+  uint32_t slab_items = 0;        // a power of two (i)
+  uint32_t slab_shift = 0;        // log2 of it (i)
+  uint32_t record_bytes = 0;      // from one slab record to the next (i)
+  uint32_t slabs = 0;             // slabs made so far; numbers below exist (z)
+  uint32_t slabs_most = 0;        // that fit the address range (i)
+  uint64_t items_out = 0;         // (z)
+  uint64_t slabs_idle = 0;        // members of `dirty` (z)
+  index_set available;            // (z)
+  index_set dirty;                // (z)
+  uint32_t *bucket = nullptr;     // free items, the newest last (z) // uz_domain's bucket list
+  uint32_t bucket_count = 0;      // (z)
+  uint64_t fails = 0, sleeps = 0; // (z)
+  // The areas that grow with the number of slabs, and how much of each is open. Compact mode has a table instead.
+  area items = {}, tags = {}, records = {};
+  slab **table = nullptr; // compact: by number (z)
+};
+
+extern keg kegs[zone_count];
+
+// Items that the bucket holds at most.
+constexpr uint32_t bucket_most(unsigned c) { return cache_most(c) * 2; }
+
+inline size_t slab_bitmap_words(const keg &k) { return (k.slab_items + 63) / 64; }
+
+// The record of a slab; `number` < k.slabs.
+slab *keg_slab(const keg &k, uint32_t number);
+inline uint32_t keg_slab_number(const keg &k, uint32_t index) { return index >> k.slab_shift; }
+
+// Makes sure that the bucket holds at least `want` items, as far as memory allows; returns how many it holds.
+uint32_t keg_fill_bucket(keg &k, unsigned c, uint32_t want) M9_REQUIRES(k.lock);
+// Puts n items back into their slabs.
+void keg_put(keg &k, unsigned c, const uint32_t *indices, uint32_t n) M9_REQUIRES(k.lock);
+// Empties the bucket into the slabs, down to `keep` items.
+void keg_trim_bucket(keg &k, unsigned c, uint32_t keep) M9_REQUIRES(k.lock);
+// Gives back the pages of idle slabs: those that became empty at or before `before` (ms, as decay_now), or the highest
+// until at most `keep` are left.
+void keg_purge_old(keg &k, unsigned c, uint32_t before) M9_REQUIRES(k.lock);
+void keg_purge_to(keg &k, unsigned c, uint64_t keep) M9_REQUIRES(k.lock);
+
+// Once, with sizes only; addresses come from layout.cc.
+void keg_describe(unsigned c);
+
+// After a fork that left the lock held by a thread that does not exist here: forget what may be half changed.
+void keg_abandon(keg &k);
+
+} // namespace m9

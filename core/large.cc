@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/large.h"
+
+#include "core/cell.h"
+#include "core/decay.h"
+#include "core/extent.h"
+#include "core/heap.h"
+#include "core/page_map.h"
+#include "core/site.h"
+#include "shim/pages.h"
+
+namespace m9 {
+namespace {
+
+// From here on moving page tables costs less than copying bytes.
+constexpr size_t move_least = 1024 * 1024;
+
+struct block {
+  void *address;
+  size_t bytes;
+  bool zeroed;
+};
+
+block block_take(size_t size, size_t alignment, uint16_t tag) {
+  locked guard(extents_lock);
+  bool zeroed = false;
+  extent *e = extent_take(size, alignment, zeroed);
+  if (!e)
+    return {};
+  e->tag = tag;
+  return {extent_address(*e), extent_bytes(*e), zeroed};
+}
+
+void count_alloc(uint64_t cell, size_t bytes) {
+  verbs v = heap_verbs();
+  percpu_add(v, cell + 16, bytes);
+  percpu_add(v, cell, 1);
+}
+
+void count_free(uint64_t cell, size_t bytes) {
+  verbs v = heap_verbs();
+  percpu_add(v, cell + 24, bytes);
+  percpu_add(v, cell + 8, 1);
+}
+
+} // namespace
+
+void *large_alloc(size_t size, size_t alignment, bool zero, uintptr_t caller) {
+  site_found site = site_find(caller, large_zone);
+  if (!site.cell)
+    return nullptr;
+  block b = block_take(size, alignment, site.tag);
+  if (!b.address && decay_everything())
+    b = block_take(size, alignment, site.tag);
+  if (!b.address)
+    return nullptr;
+  count_alloc(site.cell, b.bytes);
+  malloc_type_highuse(site.cell);
+  if (zero && !b.zeroed)
+    __builtin_memset(b.address, 0, size);
+  decay_tick();
+  return b.address;
+}
+
+bool large_free(void *p) {
+  size_t bytes = 0;
+  uint16_t tag = 0;
+  {
+    locked guard(extents_lock);
+    extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
+    if (!e)
+      return false;
+    bytes = extent_bytes(*e);
+    tag = e->tag;
+    extent_give(e);
+    if (decay_over())
+      extents_purge_to(decay_limit() / 2);
+  }
+  count_free(cell_of_tag(large_zone, tag), bytes);
+  decay_tick();
+  return true;
+}
+
+size_t large_size(const void *p) {
+  locked guard(extents_lock);
+  const extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
+  return e ? extent_bytes(*e) : 0;
+}
+
+void *large_resize(void *p, size_t size) {
+  size_t before = 0, after = 0;
+  uint16_t tag = 0;
+  {
+    locked guard(extents_lock);
+    extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
+    if (!e)
+      return nullptr;
+    before = extent_bytes(*e);
+    tag = e->tag;
+    size_t page = size_t{1} << page_map_page_shift();
+    size = (size + page - 1) & ~(page - 1);
+    if (size != before && !extent_resize(e, size))
+      return nullptr;
+    after = extent_bytes(*e);
+  }
+  verbs v = heap_verbs();
+  uint64_t cell = cell_of_tag(large_zone, tag);
+  if (after > before)
+    percpu_add(v, cell + 16, after - before);
+  if (after < before)
+    percpu_add(v, cell + 24, before - after);
+  return p;
+}
+
+void *large_move(void *p, size_t size, uintptr_t caller) {
+  size_t bytes = large_size(p);
+  if (bytes < move_least || size < bytes)
+    return nullptr;
+  void *to = large_alloc(size, 1, false, caller);
+  if (!to)
+    return nullptr;
+  if (pages_move(reinterpret_cast<uintptr_t>(p), bytes, reinterpret_cast<uintptr_t>(to))) {
+    locked guard(extents_lock);
+    extent_at(reinterpret_cast<uintptr_t>(to))->moved = true;
+  } else {
+    __builtin_memcpy(to, p, bytes);
+  }
+  large_free(p);
+  return to;
+}
+
+} // namespace m9

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Large allocations: everything above zone_size_max, and alignments above it. Each is an extent; its type counts in the
+// large zone, in number and in bytes (whole pages). In-place growth and shrinking count bytes only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace m9 {
+
+// `zero`: reads as zeros. nullptr when memory is refused.
+void *large_alloc(size_t size, size_t alignment, bool zero, uintptr_t caller);
+// False: no large allocation starts here.
+bool large_free(void *p);
+// Bytes of the large allocation that starts here, 0 when none does.
+size_t large_size(const void *p);
+// p, when it can have the size where it stands; else nullptr.
+void *large_resize(void *p, size_t size);
+// A larger block with p's contents, for whose pages moving is cheaper than copying; p is gone. nullptr: not possible.
+void *large_move(void *p, size_t size, uintptr_t caller);
+
+} // namespace m9

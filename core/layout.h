@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Where things lie. Usually one reservation holds a region of 64 GiB per zone and, behind the regions, the tables that
+// indices address: tags and slab records, each opened step by step. Where the address limit is too small for that
+// (`ulimit -v`), compact mode takes slabs and their records as they are needed, the zones stay unknown to the fast
+// paths, and the page map says which slab an address belongs to.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/keg.h"
+
+namespace m9 {
+
+// Once, before anything is allocated. Chooses the mode.
+void layout_start();
+bool layout_is_compact();
+
+// The next slab of a zone, with its record, opened; nullptr when memory is refused. The keg's lock is held.
+slab *layout_slab(unsigned c, uint32_t number);
+// Gives an idle slab's pages (and those of its tags) back; false: they are locked.
+bool layout_slab_purge(unsigned c, slab &s);
+// Compact mode: memory again for a slab whose extent was given away.
+bool layout_slab_back(unsigned c, slab &s);
+
+// What an address is in the zones.
+struct item_place {
+  unsigned zone;  // zone_count: not in any slab that exists
+  uint32_t index; // of the item it lies in
+  size_t inside;  // bytes from the item's start
+  uint8_t *start; // of the item
+  uint16_t *tag;  // its tag
+};
+item_place layout_find(const void *p);
+
+// Address and tag of an item that exists.
+uint8_t *layout_item(unsigned c, uint32_t index);
+uint16_t *layout_tag(unsigned c, uint32_t index);
+
+} // namespace m9

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/malloc.h"
+
+#include "core/heap.h"
+#include "core/keg.h"
+#include "core/large.h"
+#include "core/layout.h"
+#include "core/misuse.h"
+
+namespace m9 {
+namespace {
+
+constexpr size_t request_most = PTRDIFF_MAX;
+
+void *zone_alloc(unsigned c, uintptr_t caller) {
+  for (; c < zone_count; c++) {
+    site_found site = site_find(caller, c);
+    if (!site.cell)
+      return nullptr;
+    if (void *p = malloc_refill(zones[c], site.cell, -1))
+      return p;
+    if (kegs[c].slabs < kegs[c].slabs_most)
+      break; // refused by the kernel, not by the end of the zone's addresses
+  }
+  return nullptr;
+}
+
+} // namespace
+
+void *malloc_slow(size_t size, uintptr_t caller) {
+  if (size > request_most)
+    return nullptr;
+  heap_enter();
+  return size > zone_size_max ? large_alloc(size, 1, false, caller) : zone_alloc(class_of(size), caller);
+}
+
+void *calloc_slow(size_t size, uintptr_t caller) {
+  if (size > request_most)
+    return nullptr;
+  heap_enter();
+  if (size > zone_size_max)
+    return large_alloc(size, 1, true, caller);
+  void *p = zone_alloc(class_of(size), caller);
+  return p ? __builtin_memset(p, 0, size) : nullptr;
+}
+
+void *aligned_slow(size_t alignment, size_t size, uintptr_t caller) {
+  if (size > request_most || alignment > request_most)
+    return nullptr;
+  heap_enter();
+  unsigned c = class_of_aligned(size, alignment);
+  return c < zone_count ? zone_alloc(c, caller) : large_alloc(size ? size : 1, alignment, false, caller);
+}
+
+void free_slow(void *p) {
+  if (!p)
+    return;
+  heap_enter();
+  item_place at = layout_find(p);
+  if (at.zone == zone_count) {
+    if (large_free(p))
+      return;
+    if (!foreign_chunk(p))
+      misuse(p, "free");
+    heap_note_add(heap_note::foreign_frees);
+    foreign.free(p);
+    return;
+  }
+  uint16_t tag = *at.tag;
+  if (at.inside || tag == 0 || (tag & tag_freed))
+    misuse(p, "free");
+  *at.tag = tag | tag_freed;
+  free_full(zones[at.zone], at.index, tag, rseq::push_missed);
+}
+
+// Size of the block that starts at p; 0: foreign. Stops the program on anything else.
+size_t checked_size(const void *p, const char *call) {
+  item_place at = layout_find(p);
+  if (at.zone < zone_count) {
+    uint16_t tag = *at.tag;
+#if M9_COUNTING
+    if (at.inside || tag == 0 || (tag & tag_freed))
+      misuse(p, call);
+#endif
+    return class_size(at.zone);
+  }
+  if (size_t bytes = large_size(p))
+    return bytes;
+  if (!foreign_chunk(p))
+    misuse(p, call);
+  return 0;
+}
+
+size_t usable_size(const void *p, const char *call) {
+  if (!p)
+    return 0;
+  heap_enter();
+  size_t size = checked_size(p, call);
+  return size ? size : foreign.usable_size(const_cast<void *>(p));
+}
+
+bool size_mismatch(const void *p, size_t size, size_t alignment) {
+  heap_enter();
+  item_place at = layout_find(p);
+  if (at.zone == zone_count)
+    return size > large_size(p);
+  unsigned c = alignment > 16 ? class_of_aligned(size, alignment) : size > zone_size_max ? zone_count : class_of(size);
+  return c != at.zone;
+}
+
+void *realloc_in_place(void *p, size_t size) {
+  if (size > request_most)
+    return nullptr;
+  item_place at = layout_find(p);
+  if (at.zone < zone_count)
+    return size <= zone_size_max && class_of(size) == at.zone ? p : nullptr;
+  return size > zone_size_max ? large_resize(p, size) : nullptr;
+}
+
+} // namespace m9

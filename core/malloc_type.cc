@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/malloc_type.h"
+
+#include "core/cell.h"
+#include "core/meta.h"
+#include "core/module.h"
+#include "core/site.h"
+#include "shim/panic.h"
+#include "shim/percpu.h"
+#include "shim/text.h"
+
+namespace m9 {
+
+constinit mutex malloc_mtx(lock_rank::types);
+constinit std::atomic<malloc_type *> kmemstatistics{nullptr};
+
+namespace {
+
+std::atomic<uint32_t> types_count;   // (a) relaxed
+malloc_type *other_type;             // (t)
+malloc_type_internal **hash_buckets; // by address (t)
+uint32_t hash_size;                  // a power of two (t)
+
+uint32_t hash_of(uintptr_t address, uint32_t size) {
+  return uint32_t((address * 0x9E3779B97F4A7C15u) >> 40) & (size - 1);
+}
+
+bool hash_grow() M9_REQUIRES(malloc_mtx) {
+  uint32_t size = hash_size ? hash_size * 4 : 128;
+  auto **fresh = static_cast<malloc_type_internal **>(meta_alloc(size * sizeof(*hash_buckets)));
+  if (!fresh)
+    return hash_size != 0;
+  for (uint32_t i = 0; i < hash_size; i++)
+    for (malloc_type_internal *t = hash_buckets[i], *next; t; t = next) {
+      next = t->next_in_hash;
+      auto *&bucket = fresh[hash_of(t->address, size)];
+      t->next_in_hash = bucket;
+      bucket = t;
+    }
+  hash_buckets = fresh;
+  hash_size = size;
+  return true;
+}
+
+malloc_type *type_make(uintptr_t address, uint32_t module, const char *name) M9_REQUIRES(malloc_mtx) {
+  struct both {
+    malloc_type type;
+    malloc_type_internal internal;
+  };
+  auto *b = meta_new<both>();
+  if (!b || !name)
+    return nullptr;
+  b->internal.address = address;
+  b->internal.module = module;
+  b->internal.type = &b->type;
+  b->type.ks_magic = M_MAGIC;
+  b->type.ks_shortdesc = name;
+  b->type.ks_handle = &b->internal;
+  b->type.ks_next = kmemstatistics.load(std::memory_order_relaxed);
+  kmemstatistics.store(&b->type, std::memory_order_release); // pairs with malloc_type_next
+  types_count.fetch_add(1, std::memory_order_relaxed);
+  return &b->type;
+}
+
+malloc_type *type_of_site(uintptr_t caller, uint32_t number) M9_REQUIRES(malloc_mtx) {
+  const module *m = number == modules_none ? nullptr : module_get(number);
+  text_buffer<320> name;
+  if (m)
+    name.add(m->name).put('+').hex(caller - m->facts.base);
+  else
+    name.add("(unknown)+").hex(caller);
+  return type_make(caller, number, meta_string(name.c_str(), name.size()));
+}
+
+} // namespace
+
+malloc_type *malloc_type_other() {
+  if (!other_type) {
+    other_type = type_make(0, modules_none, "(other)");
+    if (other_type)
+      other_type->ks_handle->named = true;
+  }
+  return other_type;
+}
+
+malloc_type *malloc_type_of(uintptr_t caller) {
+  if (types_count.load(std::memory_order_relaxed) >= hash_size && !hash_grow())
+    return nullptr;
+  auto *&bucket = hash_buckets[hash_of(caller, hash_size)];
+  for (malloc_type_internal *t = bucket; t; t = t->next_in_hash)
+    if (t->address == caller && !t->gone)
+      return t->type;
+  uint32_t number = module_number(caller);
+  module *m = number == modules_none ? nullptr : module_get(number);
+  if (m && m->jit) { // addresses there come and go
+    if (!m->jit_type) {
+      m->jit_type = type_make(0, number, m->name);
+      if (m->jit_type)
+        m->jit_type->ks_handle->named = true;
+    }
+    return m->jit_type;
+  }
+  malloc_type *t = type_of_site(caller, number);
+  if (t) {
+    t->ks_handle->next_in_hash = bucket;
+    bucket = t->ks_handle;
+  }
+  return t;
+}
+
+malloc_type *malloc_type_next(const malloc_type *t) {
+  if (t)
+    CHECK(t->ks_magic == M_MAGIC, "a malloc_type's ks_magic is bad: the list of types is corrupt");
+  malloc_type *next = t ? t->ks_next : kmemstatistics.load(std::memory_order_acquire); // pairs with type_make
+  if (next)
+    CHECK(next->ks_magic == M_MAGIC, "a malloc_type's ks_magic is bad: the list of types is corrupt");
+  return next;
+}
+
+uint32_t malloc_types_count() { return types_count.load(std::memory_order_relaxed); }
+
+namespace {
+template <class Read> malloc_type_stats stats_sum(const malloc_type &t, Read read) {
+  malloc_type_stats s{};
+  for (uint32_t cell = t.ks_handle->first_cell.load(std::memory_order_acquire); cell;) { // pairs with cell_link
+    const cell_info &info = *cell_find(cell);
+    cell_sums c = read(cell, info.zone);
+    s.mts_numallocs += c.allocs;
+    s.mts_numfrees += c.frees;
+    s.mts_memalloced += c.bytes_alloced;
+    s.mts_memfreed += c.bytes_freed;
+    if (c.allocs)
+      s.mts_size |= uint64_t{1} << info.zone;
+    cell = info.next_of_type;
+  }
+  return s;
+}
+} // namespace
+
+malloc_type_stats malloc_type_stats_read(const malloc_type &t, int cpu) {
+  return stats_sum(t, [cpu](uint64_t cell, unsigned zone) { return cell_read(cell, zone, cpu); });
+}
+malloc_type_stats malloc_type_stats_read(const malloc_type &t) {
+  return stats_sum(t, [](uint64_t cell, unsigned zone) { return cell_read(cell, zone); });
+}
+
+void malloc_type_highuse(uint64_t cell) {
+  const cell_info *info = cell_find(cell);
+  if (!info)
+    return;
+  malloc_type_stats s = malloc_type_stats_read(*info->type);
+  uint64_t now = s.mts_memalloced - s.mts_memfreed;
+  auto &high = info->type->ks_handle->highuse;
+  if (int64_t(now) > 0 && now > high.load(std::memory_order_relaxed))
+    high.store(now, std::memory_order_relaxed);
+}
+
+void malloc_types_name() {
+  locked guard(malloc_mtx);
+  for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t)) {
+    malloc_type_internal &i = *t->ks_handle;
+    if (i.named || i.module == modules_none)
+      continue;
+    i.named = true;
+    const module &m = *module_get(i.module);
+    uint64_t offset = 0;
+    const char *symbol = module_loaded(m) ? module_symbol(m.facts, i.address, offset) : nullptr;
+    if (!symbol)
+      continue;
+    text_buffer<1024> name;
+    name.add(m.name).put('!').add(symbol).put('+').hex(offset);
+    if (const char *copy = meta_string(name.c_str(), name.size()))
+      std::atomic_ref(t->ks_shortdesc).store(copy, std::memory_order_release);
+  }
+}
+
+void malloc_types_forget_unloaded() {
+  locked guard(malloc_mtx);
+  bool any = false;
+  for (uint32_t i = 0; i < modules_count(); i++) {
+    module *m = module_get(i);
+    if (m->unloaded || m->jit || module_loaded(*m))
+      continue;
+    m->unloaded = any = true;
+    for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t))
+      if (t->ks_handle->module == i)
+        t->ks_handle->gone = t->ks_handle->named = true;
+  }
+  if (any)
+    sites_forget_gone();
+}
+
+} // namespace m9

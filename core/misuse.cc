@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/misuse.h"
+
+#include "core/cell.h"
+#include "core/extent.h"
+#include "core/layout.h"
+#include "core/module.h"
+#include "core/site.h"
+#include "shim/panic.h"
+#include "shim/text.h"
+
+namespace m9 {
+
+constinit foreign_calls foreign = {};
+
+namespace {
+
+using line = text_buffer<900>;
+
+// The type's name with what dynamic symbols give, as in the table. The process ends here, so it may take time.
+void type_add(line &text, unsigned zone, uint16_t tag) {
+  const cell_info *info = tag ? cell_find(cell_of_tag(zone, tag & uint16_t(~tag_freed))) : nullptr;
+  if (!info) {
+    text.add("(unknown)");
+    return;
+  }
+  const malloc_type_internal &t = *info->type->ks_handle;
+  const module *m = t.module == modules_none ? nullptr : module_get(t.module);
+  uint64_t offset = 0;
+  const char *symbol = m && !t.named && module_loaded(*m) ? module_symbol(m->facts, t.address, offset) : nullptr;
+  if (symbol)
+    text.add(m->name).put('!').add(symbol).put('+').hex(offset);
+  else
+    text.add(info->type->ks_shortdesc);
+}
+
+line begin(const void *p, const char *call) {
+  line text;
+  text.add(call).add(" of ").hex(reinterpret_cast<uintptr_t>(p));
+  return text;
+}
+
+[[noreturn]] void misuse_item(const void *p, const char *call, const item_place &at) {
+  uint64_t size = class_size(at.zone);
+  uint16_t tag = *at.tag;
+  line text = begin(p, call);
+  if (at.inside) {
+    text.add(", inside an item: ").number(at.inside).add(" bytes into ").hex(reinterpret_cast<uintptr_t>(at.start));
+    text.add(", ").number(size).add(" bytes of type ");
+    type_add(text, at.zone, tag);
+  } else if (tag & tag_freed) {
+    if (text_equal(call, "free")) {
+      text = begin(p, "double free");
+      text.add(": an item of ");
+    } else {
+      text.add(" after free: an item of ");
+    }
+    text.number(size).add(" bytes, last of type ");
+    type_add(text, at.zone, tag);
+  } else {
+    text.add(", which was never allocated: an item of ").number(size).add(" bytes");
+  }
+  panic(text.c_str());
+}
+
+[[noreturn]] void misuse_foreign(const void *p, const char *call) {
+  line text = begin(p, call);
+  text.add(", which is not from malloc9: it lies in ");
+  mapping_facts m;
+  if (!mapping_find(reinterpret_cast<uintptr_t>(p), m))
+    text.add("no mapping");
+  else
+    text.add(m.path[0] ? m.path : "anonymous memory")
+        .add(" (")
+        .number(m.start, 16)
+        .put('-')
+        .number(m.end, 16)
+        .put(' ')
+        .add(m.permissions)
+        .put(')');
+  panic(text.c_str());
+}
+
+} // namespace
+
+void misuse(const void *p, const char *call) {
+  item_place at = layout_find(p);
+  if (at.zone < zone_count)
+    misuse_item(p, call, at);
+  auto address = reinterpret_cast<uintptr_t>(p);
+  {
+    locked guard(extents_lock);
+    if (extent *e = extent_around(address)) {
+      line text = begin(p, call);
+      text.add(", inside an item: ").number(address - e->address).add(" bytes into ").hex(e->address);
+      text.add(", ").number(extent_bytes(*e)).add(" bytes of type ");
+      type_add(text, large_zone, e->tag);
+      panic(text.c_str());
+    }
+    if (extent_was_freed(address)) {
+      line text = begin(p, text_equal(call, "free") ? "double free" : call);
+      panic(text.add(text_equal(call, "free") ? ": a large block" : " after free: a large block").c_str());
+    }
+  }
+  misuse_foreign(p, call);
+}
+
+bool foreign_chunk(const void *p) {
+  auto at = reinterpret_cast<uintptr_t>(p);
+  mapping_facts m;
+  if (!foreign.free || at % 16 != 0 || !mapping_find(at, m) || at - 16 < m.start || m.permissions[1] != 'w')
+    return false;
+  // malloc_chunk of glibc's malloc/malloc.c: the size, with three flags, stands before the user's part.
+  uint64_t header = reinterpret_cast<const uint64_t *>(p)[-1];
+  uint64_t size = header & ~uint64_t{15};
+  bool mmapped = header & 2, in_arena = header & 4;
+  if ((header & 8) || size < 32 || size > m.end - (at - 16))
+    return false;
+  if (text_equal(m.path, "[heap]"))
+    return !mmapped && !in_arena;
+  if (m.path[0])
+    return false;
+  constexpr uintptr_t heap_max = 64 * 1024 * 1024; // glibc's HEAP_MAX_SIZE: where its arenas begin
+  return mmapped ? (at - 16) % 4096 == 0 && size % 4096 == 0 : in_arena && m.start % heap_max == 0;
+}
+
+} // namespace m9

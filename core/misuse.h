@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Pointers that must not be given to free, realloc or malloc_usable_size: found out here, off every fast path, and
+// stopped with one line that says what is known. `call` is the name of the function the program called.
+#pragma once
+
+#include <cstddef>
+
+namespace m9 {
+
+// Calls that libc's own allocator answers, for memory that it gave out (a library loaded with RTLD_DEEPBIND).
+struct foreign_calls {
+  void (*free)(void *);
+  void *(*realloc)(void *, size_t);
+  size_t (*usable_size)(void *);
+};
+extern foreign_calls foreign; // (b) set by preload/
+
+// True when p lies in libc's own heap and looks like a chunk of it, so that `foreign` may have it.
+bool foreign_chunk(const void *p);
+
+[[noreturn]] void misuse(const void *p, const char *call);
+
+} // namespace m9

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/statistics.h"
+
+#include "core/cell.h"
+#include "core/extent.h"
+#include "core/format.h"
+#include "core/heap.h"
+#include "core/keg.h"
+#include "core/module.h"
+#include "shim/pages.h"
+#include "shim/system.h"
+#include "shim/text.h"
+
+namespace m9 {
+namespace {
+
+using namespace format;
+
+// Lays an image out: first counted with no memory, then written with the same steps.
+class image_writer {
+public:
+  explicit image_writer(unsigned char *data) : m_data(data) {}
+  // Room for n bytes, aligned to 8; nullptr while counting.
+  template <class T> T *room(size_t n) {
+    m_size = (m_size + 7) & ~size_t{7};
+    m_last = m_size;
+    m_size += n * sizeof(T);
+    return m_data ? reinterpret_cast<T *>(m_data + m_last) : nullptr;
+  }
+  size_t last() const { return m_last; }
+  size_t size() const { return m_size; }
+
+private:
+  unsigned char *m_data;
+  size_t m_size = 0, m_last = 0;
+};
+
+// Texts go one after the other into the strings section.
+struct string_pool {
+  char *to;
+  uint32_t used = 0;
+  text add(const char *s) {
+    auto n = uint32_t(text_length(s));
+    n = n < 4096 ? n : 4096;
+    if (to)
+      __builtin_memcpy(to + used, s, n);
+    text t{used, n};
+    used += n;
+    return t;
+  }
+};
+
+constexpr const char *note_names[] = {"foreign frees", "size mismatches", "in flight at fork", "sites folded",
+                                      "calls charged to no CPU"};
+constexpr uint32_t notes = 5;
+constexpr uint32_t sections = 8;
+
+// What is there, fixed at the start so that both passes agree; what comes later is left to the next image.
+struct extent_of {
+  uint32_t types, modules, cells, cpus;
+  uint32_t counters; // 8-byte words per CPU
+  const malloc_type *newest;
+};
+
+struct cells_context {
+  const extent_of *all;
+  cell_entry *entries;
+  uint32_t n, words;
+  uint64_t shared; // operations counted in the shared block
+};
+
+// A type's index is its age: the newest is first on the chain.
+uint32_t types_after(const malloc_type *newest) {
+  uint32_t n = 0;
+  for (const malloc_type *t = newest; t; t = malloc_type_next(t))
+    n++;
+  return n;
+}
+
+// While one image is made, under malloc_mtx, the index of a type is kept in its first probe id, which nothing else
+// uses.
+uint32_t &type_index(const malloc_type &t) { return t.ks_handle->mti_probes[0]; }
+
+void cell_note(void *context, uint64_t cell, const cell_info &info) {
+  auto &c = *static_cast<cells_context *>(context);
+  uint32_t words = cell_bytes(info.zone) / 8;
+  if (c.entries)
+    c.entries[c.n] = {type_index(*info.type), info.zone, cell_tag(info.zone, cell), c.words * 8};
+  c.n++;
+  c.words += words;
+  cell_sums s = cell_read(cell, info.zone, -1);
+  c.shared += s.allocs + s.frees;
+}
+
+struct counters_context {
+  uint64_t *to;
+  int cpu;
+  uint32_t words;
+  bool allocs;
+};
+
+void counter_copy(void *context, uint64_t cell, const cell_info &info) {
+  auto &c = *static_cast<counters_context *>(context);
+  cell_sums s = cell_read(cell, info.zone, c.cpu);
+  uint64_t *to = c.to + c.words;
+  to[c.allocs ? 0 : 1] = c.allocs ? s.allocs : s.frees;
+  if (info.zone == large_zone)
+    to[c.allocs ? 2 : 3] = c.allocs ? s.bytes_alloced : s.bytes_freed;
+  c.words += cell_bytes(info.zone) / 8;
+}
+
+extent_of image_extent(cells_context &cells) {
+  extent_of all{};
+  all.newest = malloc_type_next(nullptr);
+  all.types = types_after(all.newest);
+  uint32_t n = all.types;
+  for (const malloc_type *t = all.newest; t; t = malloc_type_next(t))
+    type_index(*t) = --n;
+  all.modules = modules_count();
+  all.cpus = 1;
+  for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
+    all.cpus++;
+  cells.all = &all;
+  cells_for_each(cell_note, &cells);
+  all.cells = cells.n;
+  all.counters = cells.words;
+  return all;
+}
+
+void write_modules(module_entry *to, uint32_t n, string_pool &strings) {
+  for (uint32_t i = 0; i < n; i++) {
+    const module &m = *module_get(i);
+    text path = strings.add(m.facts.path);
+    if (!to)
+      continue;
+    to[i] = {path, m.facts.base, m.facts.start, m.facts.end, {}, m.facts.build_id_size, m.unloaded};
+    __builtin_memcpy(to[i].build_id, m.facts.build_id, sizeof to[i].build_id);
+  }
+}
+
+void write_types(type_entry *to, const extent_of &all, string_pool &strings) {
+  for (const malloc_type *t = all.newest; t; t = malloc_type_next(t)) {
+    const malloc_type_internal &i = *t->ks_handle;
+    text name = strings.add(t->ks_shortdesc);
+    if (!to)
+      continue;
+    malloc_type_highuse(i.first_cell.load(std::memory_order_relaxed));
+    uint64_t base = i.module == modules_none ? 0 : module_get(i.module)->facts.base;
+    to[type_index(*t)] = {name, i.module == modules_none ? no_module : i.module, 0, i.address ? i.address - base : 0,
+                          i.highuse.load(std::memory_order_relaxed)};
+  }
+}
+
+void write_cpus(cpu_entry *to, uint64_t *counters, const extent_of &all) {
+  uint32_t n = 0;
+  for (int cpu = -1; n < all.cpus; n++) {
+    to[n] = {cpu, 0, uint64_t{n} * all.counters * 8, uint64_t{all.counters} * 8};
+    cpu = percpu_next_opened(cpu);
+  }
+  for (bool allocs : {false, true}) // the frees of all CPUs before any allocs
+    for (uint32_t i = 0; i < all.cpus; i++) {
+      counters_context c{counters + uint64_t{i} * all.counters, to[i].cpu, 0, allocs};
+      cells_for_each(counter_copy, &c);
+    }
+}
+
+void write_zones(zone_entry *to) {
+  for (unsigned c = 0; c < zone_count; c++) {
+    const keg &k = kegs[c];
+    uint64_t held = k.bucket_count;
+    for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
+      held += percpu_cache_count(cpu, zones[c].cache);
+    uint64_t used = k.items_out > held ? k.items_out - held : 0;
+    to[c] = {class_size(c), uint64_t{k.slabs_most} * k.slab_items,
+             used,          uint64_t{k.slabs} * k.slab_items - used,
+             k.fails,       k.sleeps,
+             k.slabs,       0};
+  }
+}
+
+uint64_t live_large(const extent_of &all, const cell_entry *cells, const cpu_entry *cpus, const uint64_t *counters) {
+  uint64_t live = 0;
+  for (uint32_t i = 0; i < all.cells; i++)
+    for (uint32_t p = 0; cells[i].zone == large_zone && p < all.cpus; p++) {
+      const uint64_t *c = counters + (cpus[p].offset + cells[i].offset) / 8;
+      live += c[0] - c[1];
+    }
+  return live;
+}
+
+void write_notes(note_entry *to, string_pool &strings, uint64_t shared) {
+  const uint64_t values[notes] = {heap_note_read(heap_note::foreign_frees), heap_note_read(heap_note::size_mismatches),
+                                  heap_note_read(heap_note::in_flight_at_fork), cell_sites_folded(), shared};
+  for (uint32_t i = 0; i < notes; i++) {
+    text name = strings.add(note_names[i]);
+    if (to)
+      to[i] = {name, values[i]};
+  }
+}
+
+// Both passes. `strings_size` is known in the second.
+size_t image_write(unsigned char *data, const extent_of &all, const statistics_about &about, uint32_t &strings_size,
+                   cells_context &cells) {
+  image_writer w(data);
+  auto *h = w.room<header>(1);
+  auto *table = w.room<section>(sections);
+  size_t table_at = w.last();
+  uint32_t n = 0;
+  auto place = [&](section_kind kind, uint32_t size, uint64_t count) {
+    if (table)
+      table[n] = {kind, size, count, w.last()};
+    n++;
+  };
+  auto *modules = w.room<module_entry>(all.modules);
+  place(section_kind::modules, sizeof(module_entry), all.modules);
+  auto *types = w.room<type_entry>(all.types);
+  place(section_kind::types, sizeof(type_entry), all.types);
+  cells.entries = w.room<cell_entry>(all.cells);
+  place(section_kind::cells, sizeof(cell_entry), all.cells);
+  auto *cpus = w.room<cpu_entry>(all.cpus);
+  place(section_kind::cpus, sizeof(cpu_entry), all.cpus);
+  auto *zones = w.room<zone_entry>(zone_count + 1);
+  place(section_kind::zones, sizeof(zone_entry), zone_count + 1);
+  auto *note_list = w.room<note_entry>(notes);
+  place(section_kind::notes, sizeof(note_entry), notes);
+  auto *counters = w.room<uint64_t>(size_t{all.cpus} * all.counters);
+  place(section_kind::counters, 8, uint64_t{all.cpus} * all.counters);
+  string_pool strings{w.room<char>(strings_size)};
+  place(section_kind::strings, 1, strings_size);
+  write_modules(modules, all.modules, strings);
+  write_types(types, all, strings);
+  write_notes(note_list, strings, cells.shared);
+  text program = strings.add(about.program), reason = strings.add(heap_mode_reason()),
+       command = strings.add(about.command);
+  strings_size = strings.used;
+  if (!data)
+    return w.size() + strings_size;
+  cells.n = cells.words = 0;
+  cells_for_each(cell_note, &cells);
+  write_cpus(cpus, counters, all);
+  write_zones(zones);
+  zones[zone_count] = {};
+  extent_totals large = extents_totals();
+  zones[zone_count].used = live_large(all, cells.entries, cpus, counters);
+  zones[zone_count].free = large.dirty + large.clean;
+  *h = {{},      version,         sizeof(header), byte_order_mark, page_size(),  w.size(),       table_at,
+        n,       sizeof(section), heap_mode(),    about.sequence,  process_id(), about.start_ns, clock_real_ns(),
+        program, reason,          command};
+  __builtin_memcpy(h->magic, magic, sizeof magic);
+  return w.size();
+}
+
+} // namespace
+
+bool statistics_make(const statistics_about &about, statistics_image &image) M9_UNCHECKED {
+  heap_enter();
+  malloc_types_name();
+  locked guard(malloc_mtx);
+  locked_inside extents(extents_lock);
+  cells_context cells{};
+  extent_of all = image_extent(cells);
+  uint32_t strings = 0;
+  size_t size = image_write(nullptr, all, about, strings, cells);
+  image.mapped = (size + 65535) / 65536 * 65536;
+  image.data = reinterpret_cast<unsigned char *>(pages_map(image.mapped));
+  if (!image.data)
+    return false;
+  image.size = image_write(image.data, all, about, strings, cells);
+  return true;
+}
+
+void statistics_release(statistics_image &image) {
+  pages_unmap(reinterpret_cast<uintptr_t>(image.data), image.mapped);
+  image = {};
+}
+
+} // namespace m9

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The statistics as one image in the format of core/format.h, made in memory when they are read. Counters go on while
+// it is made; frees are read before allocs. Takes malloc_mtx for a moment; safe in a signal handler, whose thread
+// cannot hold it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace m9 {
+
+struct statistics_about {
+  const char *program; // base name
+  const char *command; // with arguments
+  uint64_t start_ns;
+  uint32_t sequence;
+};
+
+struct statistics_image {
+  unsigned char *data; // pages of its own
+  size_t size;         // bytes of the image
+  size_t mapped;
+};
+
+// False: no memory.
+bool statistics_make(const statistics_about &about, statistics_image &image);
+void statistics_release(statistics_image &image);
+
+} // namespace m9

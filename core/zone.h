@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// A zone: one size class as malloc and free see it. The fast paths read `zone` (one cache line, immutable once the
+// process is ready); everything behind it is the keg's. An item is named by its 32-bit index in the zone:
+//   item = base + index * size;   index = (offset * reciprocal) >> 64
+// and its tag, tags[index], is 0 when it was never handed out, t (1..0x7fff) while a program holds it and counts
+// against cell t of its zone, and t | tag_freed after it was freed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/size_class.h"
+#include "shim/percpu.h"
+
+namespace m9 {
+
+constexpr uint16_t tag_freed = 0x8000;
+constexpr uint16_t tag_other = 1; // shared by all sites that came after the tags ran out
+
+struct alignas(64) zone {
+  uint64_t base;       // address of item 0 (i)
+  uint16_t *tags;      // by index (i)
+  uint64_t reciprocal; // UINT64_MAX / size + 1: exact for offsets below 2^36 and sizes up to 2^16 (i)
+  uint32_t size;       // bytes of an item (i)
+  uint32_t cache;      // offset of its cache in a per-CPU block (i)
+  uint32_t cells;      // offset of tag 0's cell in a per-CPU block (i)
+  uint32_t cache_most; // items that a CPU's cache may grow to (i) // uz_bucket_size_max
+  uint64_t spare[2];
+};
+static_assert(sizeof(zone) == 64);
+
+constexpr int zone_shift = 36; // every zone has 64 GiB of addresses
+
+extern zone zones[zone_count];
+extern uint64_t zones_base; // address of the first zone's item 0; (i)
+
+// How much a CPU may keep of each class: at most 384 items and 128 KiB, at least 4. The arrays of all classes, with
+// their heads, fit the first 64 KiB of a block.
+constexpr uint32_t cache_most(unsigned c) {
+  size_t n = 128 * 1024 / class_size(c);
+  return n > 384 ? 384 : n < 4 ? 4 : uint32_t(n);
+}
+constexpr uint32_t cache_first(unsigned c) { return cache_most(c) < 8 ? cache_most(c) : 8; }
+constexpr uint32_t cache_offset(unsigned c) {
+  uint32_t at = 64;
+  for (unsigned i = 0; i < c; i++)
+    at += (uint32_t(cache_items_offset) + 4 * cache_most(i) + 63) / 64 * 64;
+  return at;
+}
+static_assert(cache_offset(zone_count) <= cells_offset);
+
+inline unsigned zone_number(const zone &z) { return unsigned(&z - zones); }
+inline uint64_t zone_cell(const zone &z, uint32_t tag) { return z.cells + uint64_t{tag} * 16; }
+inline uint16_t zone_cell_tag(const zone &z, uint64_t cell) { return uint16_t((cell - z.cells) / 16); }
+
+// Hands the item at `index` out: stamps its tag.
+inline void *zone_hand_out(const zone &z, uint64_t index, uint16_t tag) {
+#if M9_COUNTING
+  z.tags[index] = tag;
+#endif
+  return reinterpret_cast<void *>(z.base + index * z.size);
+}
+
+} // namespace m9

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// MALLOC9_CONF: comma-separated key:value, read once by the constructor. What is not understood is one line on standard
+// error each, and the default.
+#pragma once
+
+#include <cstdint>
+
+#include "core/heap.h"
+
+namespace m9 {
+
+constexpr unsigned path_most = 4096;
+
+struct configuration {
+  heap_options heap;
+  bool print_exit = false;
+  bool audit_exit = false;
+  int dump_signal = 0;       // 0: none
+  char dump[path_most] = {}; // pattern; empty: none
+  uint32_t first_pid = 0;    // the process that was started, as its own constructor noted it; 0: nobody did
+};
+
+// Fills `to` from the value of the variable; prints what is wrong, and the list of keys for help:true.
+void configuration_parse(configuration &to, const char *value);
+
+} // namespace m9

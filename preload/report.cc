@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "preload/report.h"
+
+#include <atomic>
+#include <cstdlib>
+
+#include "core/audit.h"
+#include "core/malloc_type.h"
+#include "core/statistics.h"
+#include "core/table.h"
+#include "shim/pages.h"
+#include "shim/panic.h"
+#include "shim/system.h"
+#include "shim/text.h"
+
+namespace m9 {
+namespace {
+
+configuration conf;
+text_buffer<256> program;
+text_buffer<1024> command;
+uint64_t start_ns;
+std::atomic<uint32_t> sequence;
+// Standard error as it was at start, and a duplicate that survives a program which closes it before it ends.
+int kept_stderr = -1;
+uint64_t stderr_device, stderr_inode;
+
+bool is_first() { return conf.first_pid == 0 || conf.first_pid == process_id(); }
+
+// Only a descriptor that still is the file it was at start: a program that closes all and opens its own files gets
+// our number too.
+int report_descriptor() {
+  if (kept_stderr < 0 || descriptor_same(2, stderr_device, stderr_inode))
+    return 2;
+  return descriptor_same(kept_stderr, stderr_device, stderr_inode) ? kept_stderr : -1;
+}
+
+void say(const char *what) {
+  text_buffer<1024> line;
+  line.add("malloc9: ").add(what).put('\n');
+  if (int fd = report_descriptor(); fd >= 0)
+    file_write(fd, line.c_str(), line.size());
+}
+
+bool image_make(statistics_image &image) {
+  return statistics_make({program.c_str(), command.c_str(), start_ns, sequence.load(std::memory_order_relaxed)}, image);
+}
+
+void image_print(const statistics_image &image, int fd) {
+  statistics_view view;
+  if (view_open(view, image.data, image.size).what)
+    return say("the statistics are not readable: please report this");
+  uint32_t types = view_count(view, format::section_kind::types);
+  size_t size = (types * (sizeof(type_sum) + sizeof(uint32_t)) + 65536) / 65536 * 65536;
+  uintptr_t memory = pages_map(size);
+  if (!memory)
+    return say("no memory for the table");
+  auto *sums = reinterpret_cast<type_sum *>(memory);
+  auto write = [](void *context, const char *data, size_t n) { file_write(*static_cast<int *>(context), data, n); };
+  table_print(view, sums, reinterpret_cast<uint32_t *>(sums + types), {write, &fd});
+  pages_unmap(memory, size);
+}
+
+using path_text = text_buffer<path_most>;
+
+path_text dump_path(uint32_t number) {
+  path_text path;
+  bool has_pid = false;
+  for (const char *s = conf.dump; *s; s++) {
+    if (*s != '%') {
+      path.put(*s);
+      continue;
+    }
+    switch (*++s) {
+    case 'p':
+      has_pid = true;
+      path.number(process_id());
+      break;
+    case 'e':
+      path.add(program.c_str());
+      break;
+    case 't':
+      path.number(clock_real_ns() / 1000000000);
+      break;
+    case 'n':
+      path.number(number);
+      break;
+    default:
+      path.put('%');
+    }
+  }
+  if (!has_pid && !is_first())
+    path.put('.').number(process_id());
+  return path;
+}
+
+// To a name beside it first, so that a reader never sees half a dump and a full disk leaves the old one.
+long dump_write(const statistics_image &image, const char *path) {
+  path_text beside;
+  beside.add(path).add(".part");
+  int fd = file_create(beside.c_str());
+  bool whole = fd >= 0;
+  if (!whole) // a device, or a directory where nothing can be created
+    fd = file_create(path);
+  if (fd < 0)
+    return fd;
+  long result = file_write(fd, image.data, image.size);
+  long closed = file_close(fd);
+  result = result < 0 ? result : closed;
+  if (whole && result == 0)
+    result = file_rename(beside.c_str(), path);
+  if (whole && result < 0)
+    file_remove(beside.c_str());
+  return result;
+}
+
+void audit_print() {
+  audit_result r = audit();
+  text_buffer<512> line;
+  if (r.failure) {
+    line.add("audit: FAILED: ")
+        .add(r.failure)
+        .add(": ")
+        .number(r.expected)
+        .add(" expected, ")
+        .number(r.found)
+        .add(" found");
+    say(line.c_str());
+    abort();
+  }
+  line.add("audit: ok: ")
+      .number(r.types)
+      .add(" types, ")
+      .number(r.zones)
+      .add(" zones, ")
+      .number(r.items)
+      .add(" items live");
+  if (r.in_flight)
+    line.add(", ").number(r.in_flight).add(" in flight at fork");
+  say(line.c_str());
+}
+
+} // namespace
+
+void report_start(const configuration &c, int argc, char **argv) {
+  conf = c;
+  start_ns = clock_real_ns();
+  if (argc > 0)
+    program.add(text_base_name(argv[0]));
+  for (int i = 0; i < argc; i++)
+    command.add(i ? " " : "").add(argv[i]);
+  if ((c.print_exit || c.audit_exit || c.dump[0]) && descriptor_identity(2, stderr_device, stderr_inode))
+    kept_stderr = descriptor_keep(2);
+}
+
+void report_table() {
+  statistics_image image{};
+  if (!image_make(image))
+    return say("no memory for the statistics");
+  if (int fd = report_descriptor(); fd >= 0)
+    image_print(image, fd);
+  statistics_release(image);
+}
+
+void report_dump() {
+  if (!conf.dump[0])
+    return;
+  uint32_t number = sequence.fetch_add(1, std::memory_order_relaxed) + 1;
+  statistics_image image{};
+  if (!image_make(image))
+    return say("no memory for the statistics");
+  path_text path = dump_path(number);
+  if (long error = dump_write(image, path.c_str()); error < 0) {
+    text_buffer<1024> line;
+    say(line.add("cannot write ").add(path.c_str()).add(": ").add(error_text(error)).c_str());
+  }
+  statistics_release(image);
+}
+
+void report_exit() {
+  report_dump();
+  if (conf.print_exit && is_first())
+    report_table();
+  if (conf.audit_exit)
+    audit_print();
+}
+
+report_totals report_total() {
+  report_totals t{};
+  for (const malloc_type *p = malloc_type_next(nullptr); p; p = malloc_type_next(p)) {
+    malloc_type_stats s = malloc_type_stats_read(*p);
+    t.live_bytes += s.mts_memalloced - s.mts_memfreed;
+    t.live_blocks += s.mts_numallocs - s.mts_numfrees;
+  }
+  return t;
+}
+
+} // namespace m9

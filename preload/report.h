@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What the library writes: the table, the dump, the audit's line. Called at exit, from malloc_stats, and by the dump
+// signal's handler, so nothing here allocates from the heap it reports on.
+#pragma once
+
+#include <cstdint>
+
+#include "preload/configuration.h"
+
+namespace m9 {
+
+// Once, by the constructor. `argv` as the kernel gave it.
+void report_start(const configuration &c, int argc, char **argv);
+
+void report_table(); // on standard error
+void report_dump();  // to the configured path; one line on standard error if it cannot be written
+void report_exit();  // all that was asked for
+
+struct report_totals {
+  uint64_t live_bytes, live_blocks;
+};
+report_totals report_total();
+
+} // namespace m9

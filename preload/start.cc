@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The constructor: reads MALLOC9_CONF, chooses the mode, and sees to it that the report comes as late as can be. Until
+// it runs the heap works in mode boot; nothing before it needs an environment.
+#include "preload/start.h"
+
+#include <csignal>
+#include <cstring>
+#include <pthread.h>
+
+#include "core/meta.h"
+#include "preload/configuration.h"
+#include "preload/report.h"
+#include "shim/lock.h"
+#include "shim/system.h"
+#include "shim/text.h"
+
+extern "C" {
+int __cxa_atexit(void (*f)(void *), void *argument, void *dso);
+int __cxa_at_quick_exit(void (*f)(void *), void *dso);
+int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void *dso);
+}
+
+namespace m9 {
+namespace {
+
+constexpr char variable[] = "MALLOC9_CONF=";
+
+// A child that is executed inherits the variable; first:PID in it tells which process was started. An exec keeps the
+// pid, so it is the first again.
+void note_first(char **entry, const configuration &c) {
+  text_buffer<path_most + 256> value;
+  value.add(*entry).add(",first:").number(process_id());
+  if (c.first_pid)
+    return;
+  uint64_t mask = signals_block(); // meta_alloc's condition
+  if (const char *copy = meta_string(value.c_str(), value.size()))
+    *entry = const_cast<char *>(copy);
+  signals_restore(mask);
+}
+
+void dump_signal_handler(int) { report_dump(); }
+
+void dump_signal_install(int number) {
+  struct sigaction action {};
+  action.sa_handler = dump_signal_handler;
+  action.sa_flags = SA_RESTART;
+  sigfillset(&action.sa_mask);
+  sigaction(number, &action, nullptr);
+}
+
+__attribute__((constructor(101))) void start(int argc, char **argv, char **environment) {
+  static constinit configuration c;
+  if (!secure_execution())
+    for (char **e = environment; e && *e; e++)
+      if (strncmp(*e, variable, sizeof variable - 1) == 0) {
+        configuration_parse(c, *e + sizeof variable - 1);
+        note_first(e, c);
+        break;
+      }
+  heap_configure(c.heap);
+  foreign_start();
+  // Of all fork handlers ours prepare last and return first: those of others, registered later, allocate.
+  __register_atfork(heap_fork_prepare, heap_fork_parent, heap_fork_child, nullptr);
+  report_start(c, argc, argv);
+  if (c.dump_signal)
+    dump_signal_install(c.dump_signal);
+  if (!c.dump[0] && !c.print_exit && !c.audit_exit)
+    return;
+  // Registered before the loader registers the destructors of all objects, and for no object, so that it runs after
+  // them; what stdio writes after that allocates nothing.
+  __cxa_atexit([](void *) { report_exit(); }, nullptr, nullptr);
+  __cxa_at_quick_exit([](void *) { report_exit(); }, nullptr);
+}
+
+} // namespace
+} // namespace m9

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The per-CPU verbs as rseq critical sections, x86-64 (the kernel's Documentation/ABI of rseq(2), glibc's
+// registration). Each section is specified by the pseudo-code above it. What holds for all of them:
+//   - `c` is the block of the CPU the thread runs on; an unregistered thread reads cpu_id -1 or -2 and so gets one of
+//     the read-only blocks below percpu_base, where every cache is empty and full at once: it leaves without a store.
+//   - A section that is aborted (preempted, migrated, signalled) runs again from its start, so nothing before its first
+//     commit matters. Sections are left by jumping out; the kernel clears rseq_cs by itself.
+//   - The commit of a cache is one read-modify-write instruction, so it never loses a stop flag that another CPU set
+//     in between. Where a second store follows it, that instruction is XADD: it moves the cache word and turns the
+//     register `moved` from its mark into the old word in one step, so the abort handler knows whether it happened.
+#pragma once
+
+#include <cstdint>
+
+#include "shim/percpu_layout.h"
+
+namespace m9::rseq {
+
+// glibc's signature in front of every abort handler: ud1 %edi, 0x53053053(%rip).
+#define M9_RSEQ_SIGNATURE ".byte 0x0f,0xb9,0x3d\n .long 0x53053053\n"
+
+// A descriptor for the section 3: to 5: with the abort handler 7:, announced by the code at 2:.
+#define M9_RSEQ_DESCRIPTOR                                                                                             \
+  ".pushsection __rseq_cs,\"aw\"\n .balign 32\n1: .long 0,0\n .quad 3f,(5f-3f),7f\n .popsection\n"
+#define M9_RSEQ_ANNOUNCE " leaq 1b(%%rip),%[t]\n movq %[t],%%fs:8(%[rs])\n"
+
+#define M9_RSEQ_ABORT ".pushsection .text.rseq_aborts,\"ax\"\n" M9_RSEQ_SIGNATURE
+#define M9_RSEQ_INPUTS [rs] "r"(percpu_rseq_offset), [base] "m"(percpu_base), [shift] "i"(percpu_shift)
+
+// c = block of this CPU; t = the cache in it.
+#define M9_RSEQ_BLOCK " movslq %%fs:4(%[rs]),%[c]\n shlq %[shift],%[c]\n addq %[base],%[c]\n"
+#define M9_RSEQ_CACHE M9_RSEQ_BLOCK " leaq (%[c],%[cache]),%[t]\n"
+
+// Tests build these verbs with pauses between the instructions, so that preemption falls everywhere.
+#ifdef M9_RSEQ_TEST_DELAYS
+#define M9_RSEQ_DELAY " .rept 32\n pause\n .endr\n"
+#else
+#define M9_RSEQ_DELAY
+#endif
+
+// pop_and_count(cache, cell): the last index of this CPU's cache, counting one allocation in the cell.
+//   moved = -1
+//   section: if (int32(c[cache].count) < 1) leave with miss
+//            x = c[cache].items[count - 1]
+//            c[cache].word -= 1, moved = its old value   <- first commit
+//            c[cell] += 1                                <- second commit
+//   abort:   if (moved == -1) again; else return x, uncounted
+// Returns the index; -1 for a miss, where nothing happened; or the index with bit 63 set: taken, but to be counted.
+[[gnu::always_inline]] inline int64_t pop_and_count(uint64_t cache, uint64_t cell) {
+  uint64_t c, t, o, moved;
+  int64_t x;
+  asm volatile(M9_RSEQ_DESCRIPTOR                                              //
+               "2: orq $-1,%[moved]\n"                                         //
+               M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_CACHE             //
+               " movl (%[t]),%k[o]\n" M9_RSEQ_DELAY " subl $1,%k[o]\n jl 6f\n" //
+               M9_RSEQ_DELAY " movl 8(%[t],%[o],4),%k[x]\n" M9_RSEQ_DELAY      //
+               " xaddq %[moved],(%[t])\n" M9_RSEQ_DELAY                        //
+#if M9_COUNTING
+               " incq (%[c],%[cell])\n"
+#endif
+               "5:\n" M9_RSEQ_ABORT "7: testq %[moved],%[moved]\n js 2b\n btsq $63,%q[x]\n jmp 5b\n"
+               "6: movq $-1,%q[x]\n jmp 5b\n"
+               ".popsection\n"
+               : [c] "=&r"(c), [t] "=&r"(t), [o] "=&r"(o), [x] "=&r"(x), [moved] "=&r"(moved)
+               : M9_RSEQ_INPUTS, [cache] "r"(cache), [cell] "r"(cell)
+               : "memory", "cc");
+  return x;
+}
+
+// push_and_count(cache, index, cell): puts an index into this CPU's cache, counting one free in the cell.
+//   moved = 1
+//   section: if (count >= capacity, unsigned) leave with miss
+//            c[cache].items[count] = index               (not yet part of the cache)
+//            c[cache].word += 1, moved = its old value   <- first commit; capacity > 0, so the old word is not 1
+//            c[cell].numfrees += 1                       <- second commit
+//   abort:   if (moved == 1) again; else return uncounted
+// Returns push_missed (nothing happened), push_uncounted (put there, but to be counted), or more than both.
+constexpr uint64_t push_missed = 0;
+constexpr uint64_t push_uncounted = 1;
+[[gnu::always_inline]] inline uint64_t push_and_count(uint64_t cache, uint64_t index, uint64_t cell) {
+  uint64_t c, t, o, moved;
+  asm volatile(M9_RSEQ_DESCRIPTOR                                                    //
+               "2: movl $1,%k[moved]\n"                                              //
+               M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_CACHE                   //
+               " movl (%[t]),%k[o]\n" M9_RSEQ_DELAY " cmpl 4(%[t]),%k[o]\n jae 6f\n" //
+               M9_RSEQ_DELAY " movl %k[index],8(%[t],%[o],4)\n" M9_RSEQ_DELAY        //
+               " xaddq %[moved],(%[t])\n" M9_RSEQ_DELAY                              //
+#if M9_COUNTING
+               " incq 8(%[c],%[cell])\n"
+#endif
+               "5:\n" M9_RSEQ_ABORT "7: cmpq $1,%[moved]\n je 2b\n movl $1,%k[moved]\n jmp 5b\n"
+               "6: xorl %k[moved],%k[moved]\n jmp 5b\n"
+               ".popsection\n"
+               : [c] "=&r"(c), [t] "=&r"(t), [o] "=&r"(o), [moved] "=&r"(moved)
+               : M9_RSEQ_INPUTS, [cache] "r"(cache), [index] "r"(index), [cell] "r"(cell)
+               : "memory", "cc");
+  return moved;
+}
+
+// add(offset, delta): adds to a counter of this CPU.
+//   section: if (!c.opened) leave with false;  c[offset] += delta   <- commits
+[[gnu::always_inline]] inline bool add(uint64_t offset, uint64_t delta) {
+  uint64_t c, t;
+  uint32_t done;
+  asm volatile(M9_RSEQ_DESCRIPTOR "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_BLOCK  //
+                                  " cmpq $0,(%[c])\n je 6f\n movl $1,%[done]\n" //
+               M9_RSEQ_DELAY " addq %[delta],(%[c],%[offset])\n"                //
+                                  "5:\n" M9_RSEQ_ABORT "7: jmp 2b\n"
+                                  "6: xorl %[done],%[done]\n jmp 5b\n"
+                                  ".popsection\n"
+               : [c] "=&r"(c), [t] "=&r"(t), [done] "=&r"(done)
+               : M9_RSEQ_INPUTS, [offset] "r"(offset), [delta] "r"(delta)
+               : "memory", "cc");
+  return done != 0;
+}
+
+// grow(cache, first, most): lets this CPU's cache hold more: `first` items, then twice as many each time.
+//   section: if (!c.opened or capacity >= most) leave;  c[cache].capacity = min(max(2 * capacity, first), most)  <-
+//   commits
+// Returns the capacity, 0 when this CPU is not opened.
+[[gnu::always_inline]] inline uint32_t grow(uint64_t cache, uint32_t first, uint32_t most) {
+  uint64_t c, t;
+  uint32_t n;
+  asm volatile(M9_RSEQ_DESCRIPTOR
+               "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE                                           //
+               " xorl %[n],%[n]\n cmpq $0,(%[c])\n je 6f\n"                                           //
+               " movl 4(%[t]),%[n]\n cmpl %[most],%[n]\n jae 6f\n addl %[n],%[n]\n"                   //
+               " cmpl %[first],%[n]\n cmovb %[first],%[n]\n cmpl %[most],%[n]\n cmova %[most],%[n]\n" //
+               M9_RSEQ_DELAY " movl %[n],4(%[t])\n"                                                   //
+               "5:\n" M9_RSEQ_ABORT "7: jmp 2b\n"
+               "6: jmp 5b\n"
+               ".popsection\n"
+               : [c] "=&r"(c), [t] "=&r"(t), [n] "=&r"(n)
+               : M9_RSEQ_INPUTS, [cache] "r"(cache), [first] "r"(first), [most] "r"(most)
+               : "memory", "cc");
+  return n;
+}
+
+// pop_many(cache, to, most): moves up to `most` >= 1 indices, the newest, out of this CPU's cache.
+//   section: if (int32(count) < 1) leave with 0;  n = min(count, most)
+//            to[0..n) = items[count - n..count)
+//            word -= n   <- commits
+[[gnu::always_inline]] inline uint32_t pop_many(uint64_t cache, uint32_t *to, uint32_t most) {
+  uint64_t c, t, n, i, x;
+  asm volatile(M9_RSEQ_DESCRIPTOR
+               "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE                                             //
+               " movl (%[t]),%k[c]\n testl %k[c],%k[c]\n jle 6f\n"                                      //
+               " movl %k[most],%k[n]\n cmpl %k[c],%k[n]\n cmova %k[c],%k[n]\n"                          //
+               " subl %k[n],%k[c]\n leaq 8(%[t],%[c],4),%[c]\n movl %k[n],%k[i]\n"                      //
+               "4: movl -4(%[c],%[i],4),%k[x]\n movl %k[x],-4(%[to],%[i],4)\n subl $1,%k[i]\n jnz 4b\n" //
+               M9_RSEQ_DELAY " subq %[n],(%[t])\n"                                                      //
+               "5:\n"                                                                                   //
+               M9_RSEQ_ABORT "7: jmp 2b\n6: xorl %k[n],%k[n]\n jmp 5b\n.popsection\n"
+               : [c] "=&r"(c), [t] "=&r"(t), [n] "=&r"(n), [i] "=&r"(i), [x] "=&r"(x)
+               : M9_RSEQ_INPUTS, [cache] "r"(cache), [to] "r"(to), [most] "r"(uint64_t{most})
+               : "memory", "cc");
+  return uint32_t(n);
+}
+
+// push_many(cache, from, n): moves up to n >= 1 indices into this CPU's cache; the last of them becomes the newest.
+//   section: if (count >= capacity, unsigned) leave with 0;  m = min(n, capacity - count)
+//            items[count..count + m) = from[n - m..n)   (not yet part of the cache)
+//            word += m   <- commits
+// Returns m.
+[[gnu::always_inline]] inline uint32_t push_many(uint64_t cache, const uint32_t *from, uint32_t n) {
+  uint64_t c, t, m, i, x, s;
+  asm volatile(M9_RSEQ_DESCRIPTOR
+               "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE                                            //
+               " movl (%[t]),%k[c]\n movl 4(%[t]),%k[m]\n cmpl %k[m],%k[c]\n jae 6f\n"                 //
+               " subl %k[c],%k[m]\n cmpl %k[n],%k[m]\n cmova %k[n],%k[m]\n"                            //
+               " leaq 8(%[t],%[c],4),%[c]\n movl %k[n],%k[s]\n subl %k[m],%k[s]\n"                     //
+               " leaq (%[from],%[s],4),%[s]\n movl %k[m],%k[i]\n"                                      //
+               "4: movl -4(%[s],%[i],4),%k[x]\n movl %k[x],-4(%[c],%[i],4)\n subl $1,%k[i]\n jnz 4b\n" //
+               M9_RSEQ_DELAY " addq %[m],(%[t])\n"                                                     //
+               "5:\n"                                                                                  //
+               M9_RSEQ_ABORT "7: jmp 2b\n6: xorl %k[m],%k[m]\n jmp 5b\n.popsection\n"
+               : [c] "=&r"(c), [t] "=&r"(t), [m] "=&r"(m), [i] "=&r"(i), [x] "=&r"(x), [s] "=&r"(s)
+               : M9_RSEQ_INPUTS, [cache] "r"(cache), [from] "r"(from), [n] "r"(uint64_t{n})
+               : "memory", "cc");
+  return uint32_t(m);
+}
+
+} // namespace m9::rseq

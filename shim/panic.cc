@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "shim/panic.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <sys/syscall.h>
+
+#include "shim/syscall.h"
+#include "shim/system.h"
+#include "shim/text.h"
+
+namespace m9 {
+
+void complain(const char *what) {
+  text_buffer<1024> line;
+  line.add("malloc9: ").add(what).put('\n');
+  file_write(2, line.c_str(), line.size());
+}
+
+void panic(const char *what) {
+  complain(what);
+  // abort() would find SIGABRT blocked when the caller is in a locked part; it unblocks it by itself.
+  abort();
+}
+
+} // namespace m9

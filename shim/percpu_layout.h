@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Per-CPU memory as the verbs see it: one block of 4 MiB of addresses per CPU id, all in one reservation, read-only
+// (and so zero) until the CPU is opened. Two blocks lie below the first: what a thread without rseq (cpu_id -1, -2)
+// addresses. In a block:
+//   0                    block_head
+//   64 ..                caches, one per zone: cache_word, then `most` 32-bit indices
+//   cells_offset ..      counters, addressed by cell offsets that core/ hands out
+// Invariant: a cache whose capacity is not 0 belongs to an opened block, and in an opened block every cell that any
+// tag uses is writable.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace m9 {
+
+constexpr int percpu_shift = 22;
+constexpr uint64_t percpu_block = uint64_t{1} << percpu_shift;
+constexpr uint64_t cells_offset = 64 * 1024;
+
+struct block_head {
+  uint64_t opened; // not 0 once the block may be written to
+  uint32_t lock;   // the fallback's try-lock
+};
+static_assert(offsetof(block_head, opened) == 0); // the assembly compares the block's first word
+
+// A cache, in memory: {uint32_t count, uint32_t capacity, uint32_t items[]}. A count with the top bit set is stopped:
+// pop sees it empty (negative), push sees it full (above any capacity).
+constexpr uint32_t cache_stop = 0x80000000;
+constexpr uint64_t cache_items_offset = 8;
+
+extern uint64_t percpu_base;       // address of CPU 0's block; (i) once the process is ready
+extern int64_t percpu_rseq_offset; // of struct rseq from the thread pointer; (i)
+
+} // namespace m9

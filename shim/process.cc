@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "shim/process.h"
+
+#include <cerrno>
+
+#include "shim/lock.h"
+#include "shim/pages.h"
+#include "shim/system.h"
+
+namespace m9 {
+
+constinit fast_switch fast = {};
+
+namespace {
+
+constinit mutex process_lock(lock_rank::process); // the fields below, and `fast`
+uint32_t own_pid;                                 // (i) until a fork
+uint64_t armed_small, armed_medium, armed_zones;  // limits to go back to; zero while off
+
+void limits_store(uint64_t small, uint64_t medium, uint64_t zones) {
+  std::atomic_ref(fast.small_limit).store(small, std::memory_order_relaxed);
+  std::atomic_ref(fast.medium_limit).store(medium, std::memory_order_relaxed);
+  std::atomic_ref(fast.zones_limit).store(zones, std::memory_order_relaxed);
+}
+
+} // namespace
+
+void process_prepare_switch() {
+  auto page = reinterpret_cast<uintptr_t>(&fast);
+  if (pages_renew(page, sizeof fast))
+    pages_wipe_on_fork(page, sizeof fast);
+}
+
+void process_set_ready() {
+  own_pid = process_id();
+  process_lock.reset();
+  fast.ready.store(1, std::memory_order_release); // pairs with process_ready
+}
+
+void process_arm(uint64_t small_limit, uint64_t medium_limit, uint64_t zones_limit) {
+  locked guard(process_lock);
+  armed_small = small_limit;
+  armed_medium = medium_limit;
+  armed_zones = zones_limit;
+  if (fast.vfork_windows.load(std::memory_order_relaxed) == 0)
+    limits_store(small_limit, medium_limit, zones_limit);
+}
+
+void process_disarm() { process_arm(0, 0, 0); }
+
+bool process_is_guest() { return fast.vfork_windows.load(std::memory_order_acquire) != 0 && process_id() != own_pid; }
+
+// Called by the vfork of shim/arch before its system call, and after it in the parent.
+extern "C" __attribute__((visibility("hidden"))) void m9_vfork_enter() {
+  locked guard(process_lock);
+  // Release: pairs with process_is_guest, in the child and on other threads.
+  fast.vfork_windows.fetch_add(1, std::memory_order_release);
+  limits_store(0, 0, 0);
+}
+
+extern "C" __attribute__((visibility("hidden"))) long m9_vfork_leave(long result) {
+  {
+    locked guard(process_lock);
+    if (fast.vfork_windows.fetch_sub(1, std::memory_order_release) == 1)
+      limits_store(armed_small, armed_medium, armed_zones);
+  }
+  if (result < 0) {
+    errno = int(-result);
+    return -1;
+  }
+  return result;
+}
+
+} // namespace m9

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What this process is to us, and the switch that turns the fast paths off. The switch lies on a page that the kernel
+// clears in every child, however it was made: with its limits at zero no size is small and no pointer is ours, so the
+// first malloc and the first free of a child take the slow path, as do those before start-up, in compact mode, in
+// debug modes and while a vfork child shares our memory. The fast paths pay one compare with memory for all of it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace m9 {
+
+struct alignas(4096) fast_switch {
+  uint64_t small_limit;                // malloc: sizes below take the small fast path (a)
+  uint64_t medium_limit;               // malloc: sizes below take the medium fast path (a)
+  uint64_t zones_limit;                // free: zone numbers below take the fast path (a)
+  std::atomic<uint32_t> ready;         // 1: this process, and no parent of it, was set up here
+  std::atomic<uint32_t> vfork_windows; // threads that wait for a vfork child (process lock)
+};
+
+extern fast_switch fast; // its own page; wiped on fork
+
+inline bool process_ready() { return fast.ready.load(std::memory_order_acquire) != 0; } // pairs with process_set_ready
+
+void process_prepare_switch(); // once: makes the page private and wiped on fork
+void process_set_ready();      // notes who we are; the fast paths stay off
+
+// Turns the fast paths on (until the next vfork or fork) or off.
+void process_arm(uint64_t small_limit, uint64_t medium_limit, uint64_t zones_limit);
+void process_disarm();
+
+// True in a child that shares the memory of a process of ours which waits for it in vfork. Its rseq area is the
+// parent's and dead, so it must not use the verbs.
+bool process_is_guest();
+
+} // namespace m9

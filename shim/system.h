@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Small services of the operating system: clock, identity, files. Nothing here allocates or touches errno.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace m9 {
+
+uint32_t page_size();        // bytes, read at run time
+uint64_t clock_coarse_ms();  // CLOCK_MONOTONIC_COARSE
+uint64_t clock_real_ns();    // CLOCK_REALTIME
+uint32_t process_id();       // the kernel's, never cached
+bool secure_execution();     // setuid and the like: the environment is not to be trusted
+uint32_t cpu_ids_possible(); // one more than the highest CPU id that may be seen
+
+// Reads a file from its start; returns the bytes read, at most `size`, or -1.
+long file_read(const char *path, char *to, size_t size);
+// Target of a symbolic link, terminated; false when it cannot be read or does not fit.
+bool link_read(const char *path, char *to, size_t size);
+
+// Descriptors. Results below 0 are negated errno values.
+int file_create(const char *path);
+long file_write(int fd, const void *from, size_t size); // all of it, or the error
+int file_close(int fd);
+int file_rename(const char *from, const char *to);
+void file_remove(const char *path);
+int descriptor_keep(int fd); // a high close-on-exec duplicate
+bool descriptor_same(int fd, uint64_t device, uint64_t inode);
+bool descriptor_identity(int fd, uint64_t &device, uint64_t &inode);
+const char *error_text(long negated_errno);
+
+} // namespace m9
