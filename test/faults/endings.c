@@ -161,6 +161,16 @@ static void started_closed(void) {
   exit(33);
 }
 
+// Dumps while threads allocate.
+static void signalled(void) {
+  start_threads(4);
+  for (int i = 0; i < 25; i++) {
+    work(50);
+    raise(SIGUSR2);
+  }
+  exit(33);
+}
+
 static void plain(void) {
   work(1000);
   exit(33);
@@ -178,6 +188,7 @@ int main(int argc, char **argv) {
                                            {"closes_stderr", closes_stderr},
                                            {"takes_all_descriptors", takes_all_descriptors},
                                            {"started_closed", started_closed},
+                                           {"signalled", signalled},
                                            {"plain", plain}};
   return RUN_CASE(argc, argv, cases);
 }

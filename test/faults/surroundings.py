@@ -248,6 +248,32 @@ def filtered():
     check(harness.default_mode() in ("rseq", "fallback", "notunable") and result.stats["types"], "in use")
 
 
+def dumps_while_running():
+    with tempfile.TemporaryDirectory() as folder:
+        ending("signalled", conf={"dump": os.path.join(folder, "%n"), "dump_signal": "USR2"}, require=False)
+        names = sorted(os.listdir(folder), key=int)
+        equal(names, [str(number) for number in range(1, 27)], "dumps")
+        last = 0
+        for name in names:
+            stats = harness.read_stats(os.path.join(folder, name))
+            harness.check_in_use(stats, harness.default_mode())
+            allocs = allocs_of(stats, "endings!endings_site")
+            check(allocs >= last, f"dump {name}: {allocs} allocs, {last} in the one before")
+            last = allocs
+
+
+def return_addresses():
+    """A type's offset is that of the instruction behind the call."""
+    result = ending("plain")
+    offsets = [entry["type"].split("+")[1] for entry in result.types if entry["type"].startswith("endings!endings_s")]
+    text = subprocess.run(["objdump", "-d", "--disassemble=endings_site", program("endings")], capture_output=True,
+                          text=True, check=True).stdout
+    addresses = [int(address, 16) for address in re.findall(r"^ *([0-9a-f]+):", text, re.M)]
+    call = re.search(r"^ *([0-9a-f]+):.*\s(?:call|bl)\s.*malloc", text, re.M)
+    behind = min(address for address in addresses if address > int(call.group(1), 16))
+    equal([int(offset, 16) for offset in offsets], [behind - addresses[0]], "offset")
+
+
 def exported_names():
     """Each name on compat's list is the library's, the others are not; nothing but libc is needed; little static TLS."""
     names = """malloc free calloc realloc reallocarray reallocf aligned_alloc memalign posix_memalign valloc pvalloc cfree
@@ -277,4 +303,4 @@ def exported_names():
 harness.main(underscore_exit, quick_exit, exit_with_threads, last_thread, exec_with_threads, spawns, closes_stderr,
              takes_all_descriptors, started_closed, full_disk, unwritable_path, small_disk, read_only_disk, no_proc,
              no_shared_memory, broken_pipe, file_size_limit, few_descriptors, unlimited_stack, fixed_addresses, secure,
-             static_child, children_are_silent, filtered, exported_names)
+             static_child, children_are_silent, filtered, dumps_while_running, return_addresses, exported_names)

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""exactness.py PROGRAM OPERATIONS CHILDREN RUNS: the library's statistics equal the program's own books."""
+"""exactness.py PROGRAM OPERATIONS CHILDREN RUNS [KIB]: the library's statistics equal the program's own books; with KIB
+in so much address space."""
 import glob
 import json
 import os
+import resource
 import sys
 import tempfile
 
@@ -74,11 +76,12 @@ def check_child(stats, books):
     harness.check(max(off) <= WORKERS, f"child by {books['how']}: took over counts that are off by {off}")
 
 
-def run(program, operations, children, seed):
+def run(program, operations, children, seed, limit):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "books")
         result = harness.run_preloaded([program, path, operations, children, seed], conf={"audit": "exit"},
-                                       timeout=1500)
+                                       timeout=1500, require=limit is None, preexec_fn=limit)
+        harness.check_in_use(result.stats)
         audits = [line for line in result.stderr.splitlines() if line.startswith("malloc9: audit: ok: ")]
         totals = check_parent(result.stats, read_books(path))
         by_pid = {stats["pid"]: stats for stats in result.children}
@@ -96,8 +99,15 @@ def run(program, operations, children, seed):
 
 def main():
     program, operations, children, runs = sys.argv[1], *map(int, sys.argv[2:5])
+    limit = None
+    if len(sys.argv) > 5:
+        size = int(sys.argv[5]) << 10
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
     for seed in range(1, runs + 1):
-        run(program, operations, children, seed)
+        run(program, operations, children, seed, limit)
 
 
 try:
