@@ -21,7 +21,7 @@ def folder_commands(root, build):
         source = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
         if source.suffix == ".cc" and source.is_relative_to(root):
             arguments = shlex.split(entry["command"])
-            kept = [word for word in arguments[:arguments.index("-o")] if not word.startswith("-M")]
+            kept = arguments[:arguments.index("-MD")]
             commands.setdefault(source.relative_to(root).parts[0], (kept, entry["directory"]))
     return commands
 
