@@ -2,10 +2,11 @@
 //
 // Runs a program under a library and says what the kernel charged for it: one line of JSON per run.
 //
-//   measure --out FILE [--preload LIB] [--repeat N] [--exit-rss] [--socket PATH --client COMMAND] -- PROGRAM ARGS...
+//   measure --out FILE [--env NAME=VALUE]... [--repeat N] [--exit-rss] [--socket PATH --client COMMAND] -- PROGRAM
+//   ARGS...
 //
 // Linked statically and small: Linux counts the resident memory of the process that calls exec into the peak RSS of the
-// program that it becomes, so a big launcher would hide small differences. Only PROGRAM gets LD_PRELOAD.
+// program that it becomes, so a big launcher would hide small differences. Only PROGRAM gets what --env sets.
 // --exit-rss stops the program where it exits and reads its exact resident memory there (its times then mean nothing).
 // --socket and --client make PROGRAM a server: once PATH accepts a connection, COMMAND runs without the library, and
 // then the server gets SIGTERM; wall is the client's time and all else is the server's.
@@ -28,7 +29,8 @@ namespace {
 
 struct request {
   const char *out = nullptr;
-  const char *preload = nullptr;
+  char *settings[16] = {}; // of --env
+  size_t setting_count = 0;
   const char *socket = nullptr;
   const char *client = nullptr;
   long repeat = 1;
@@ -60,22 +62,17 @@ long now_ns() {
   _exit(127);
 }
 
-// The environment with LD_PRELOAD added; built once, before anything is timed.
-char **environment_with(const char *preload) {
-  if (!preload)
-    return environ;
+// The environment with the settings in front; built once, before anything is timed.
+char **environment_with(char **settings, size_t settings_count) {
   size_t count = 0;
   while (environ[count])
     count++;
-  auto **copy = static_cast<char **>(calloc(count + 2, sizeof(char *)));
-  const size_t length = strlen(preload) + sizeof("LD_PRELOAD=");
-  auto *setting = static_cast<char *>(malloc(length));
-  if (!copy || !setting)
+  auto **all = static_cast<char **>(calloc(settings_count + count + 1, sizeof(char *)));
+  if (!all)
     die("memory");
-  snprintf(setting, length, "LD_PRELOAD=%s", preload);
-  memcpy(copy, environ, count * sizeof(char *));
-  copy[count] = setting;
-  return copy;
+  memcpy(all, settings, settings_count * sizeof(char *));
+  memcpy(all + settings_count, environ, count * sizeof(char *));
+  return all;
 }
 
 bool accepts(const char *path) {
@@ -195,8 +192,8 @@ bool parse(int argc, char **argv, request &r) {
       return false;
     if (!strcmp(name, "--out"))
       r.out = argv[i];
-    else if (!strcmp(name, "--preload"))
-      r.preload = argv[i];
+    else if (!strcmp(name, "--env") && r.setting_count < sizeof(r.settings) / sizeof(r.settings[0]))
+      r.settings[r.setting_count++] = argv[i];
     else if (!strcmp(name, "--repeat"))
       r.repeat = atol(argv[i]);
     else if (!strcmp(name, "--socket"))
@@ -214,15 +211,16 @@ bool parse(int argc, char **argv, request &r) {
 int main(int argc, char **argv) {
   request r;
   if (!parse(argc, argv, r)) {
-    fputs("usage: measure --out FILE [--preload LIB] [--repeat N] [--exit-rss] [--socket PATH --client COMMAND] -- "
-          "PROGRAM ARGS...\n",
-          stderr);
+    fputs(
+        "usage: measure --out FILE [--env NAME=VALUE]... [--repeat N] [--exit-rss] [--socket PATH --client COMMAND] -- "
+        "PROGRAM ARGS...\n",
+        stderr);
     return 2;
   }
   FILE *out = fopen(r.out, "we");
   if (!out)
     die(r.out);
-  char **environment = environment_with(r.preload);
+  char **environment = environment_with(r.settings, r.setting_count);
   for (long i = 0; i < r.repeat; i++)
     print(out, r.socket     ? run_server(r, environment)
                : r.exit_rss ? run_traced(r, environment)
