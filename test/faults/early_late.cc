@@ -15,6 +15,8 @@
     return hide(malloc(size));                                                                                         \
   }
 
+extern "C" int *library_thread_data(void);
+
 SITE_OF(preinit_site)
 SITE_OF(constructor_site)
 SITE_OF(static_site)
@@ -58,6 +60,7 @@ void *thread_life(void *key) {
 void whole_life() {
   atexit(at_exit);
   in_thread.value = 1; // main's own is destroyed in exit
+  CHECK(library_thread_data()[0] == 0);
   pthread_key_t key;
   pthread_key_create(&key, key_end);
   for (int i = 0; i < 10; i++) {

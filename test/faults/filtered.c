@@ -99,6 +99,7 @@ static void listed(void) {
   };
   struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER};
   sigaction(SIGSYS, &action, NULL);
+  use_memory();
   raise(SIGUSR2); // the dump; no file can be opened later
   run_threads(filter, sizeof filter / sizeof *filter);
   for (int i = 0; i < traps && i < 8; i++)

@@ -58,8 +58,16 @@ static void fill(void) {
     p = list->next;
     free(list);
   }
-  for (size_t i = 0; i < count / 2; i++)
-    CHECK(hide(malloc(size_of(i, fixed))) != NULL);
+  for (size_t i = 0; i < count / 2; i++) {
+    CHECK((p = hide(malloc(size_of(i, fixed)))) != NULL);
+    p->next = list;
+    list = p;
+  }
+  for (; list != NULL; list = p) {
+    p = list->next;
+    free(list);
+  }
+  malloc_trim(0);
   printf("live %zu\n", live);
 }
 
