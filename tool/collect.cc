@@ -85,11 +85,13 @@ void dump_collector::sweep(pid_t first, bool at_end) {
   }
 }
 
-std::optional<std::string> dump_collector::take(pid_t first) {
+std::optional<std::string> dump_collector::take(pid_t first, const std::string &name) {
   sweep(first, true);
   const auto all = files();
   const auto own = all.find(first);
-  model last;
+  model last; // of the programs that `first` was
+  last.program = name;
+  last.pid = static_cast<uint64_t>(first);
   if (own != all.end())
     for (const auto &[start, dump] : load_last(own->second, problem_lines)) {
       first_bytes.assign(reinterpret_cast<const char *>(dump.view.data), dump.view.size);

@@ -28,8 +28,8 @@ public:
   std::string dump_template() const { return folder + "/%p.%n.m9"; }
   // Takes what processes other than `first` have left. `at_end`: also of those that still run.
   void sweep(pid_t first, bool at_end);
-  // The bytes of what `first` left, or of all processes merged. Nothing: `first` left nothing, and no child either.
-  std::optional<std::string> take(pid_t first);
+  // The bytes of what `first`, of this name, left, or of all processes merged. Nothing: nobody left anything.
+  std::optional<std::string> take(pid_t first, const std::string &name);
   // Whether `first` itself left a dump; known after take().
   bool has_first() const { return !first_bytes.empty(); }
   const std::vector<std::string> &problems() const { return problem_lines; }

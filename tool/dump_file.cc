@@ -57,7 +57,7 @@ std::unique_ptr<uint64_t[]> words_for(const reader &r, uint64_t bytes) {
   try {
     return std::make_unique_for_overwrite<uint64_t[]>(bytes / 8 + 1);
   } catch (const std::bad_alloc &) {
-    r.fail(fmt::format("its {} bytes do not fit into memory", bytes));
+    r.fail(fmt::format("its {} bytes do not fit into memory (at byte {})", bytes, offsetof(format::header, file_size)));
   }
 }
 
@@ -79,12 +79,13 @@ dump_file dump_load(const std::string &path) {
                          std::memcmp(header.magic, format::magic, sizeof format::magic) == 0 &&
                          header.byte_order == format::byte_order_mark && header.file_size > size;
   if (plausible) {
-    if (header.file_size > dump_max_size)
-      r.fail(fmt::format("{} bytes, more than the {} that this program reads", header.file_size, dump_max_size));
     struct stat st {};
     if (::fstat(r.fd.get(), &st) == 0 && S_ISREG(st.st_mode) && static_cast<uint64_t>(st.st_size) < header.file_size)
       r.fail(
           fmt::format("the file is cut short: {} bytes of {} (at byte {})", st.st_size, header.file_size, st.st_size));
+    if (header.file_size > dump_max_size)
+      r.fail(fmt::format("{} bytes, more than the {} that this program reads (at byte {})", header.file_size,
+                         dump_max_size, offsetof(format::header, file_size)));
     auto whole = words_for(r, header.file_size);
     std::memcpy(whole.get(), dump.memory.get(), size);
     size += r.read_some(reinterpret_cast<char *>(whole.get()) + size, header.file_size - size);

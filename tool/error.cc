@@ -4,8 +4,14 @@
 #include <system_error>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace m9::tool {
+
+void complain(const std::string &text) {
+  const std::string line = "malloc9: " + text + "\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
 
 std::string errno_text(int number) { return std::generic_category().message(number); }
 

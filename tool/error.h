@@ -19,6 +19,9 @@ struct error : std::runtime_error {
   exit_status status;
 };
 
+// One line on standard error, `malloc9: TEXT`, at once and in one write; nothing can be done where that fails.
+void complain(const std::string &text);
+
 // "No such file or directory" and the like; thread-safe.
 std::string errno_text(int number);
 

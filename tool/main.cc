@@ -15,8 +15,8 @@
 namespace m9::tool {
 namespace {
 
-int complain(const std::string &text, int status) {
-  fmt::print(stderr, "malloc9: {}\n", text);
+int fail(const std::string &text, int status) {
+  complain(text);
   return status;
 }
 
@@ -32,7 +32,7 @@ int answer(const CLI::App &app, const CLI::ParseError &e) {
   }
   std::string what = e.what();
   std::replace(what.begin(), what.end(), '\n', ' ');
-  return complain(what + " (malloc9 --help tells more)", exit_bad_use);
+  return fail(what + " (malloc9 --help tells more)", exit_bad_use);
 }
 
 // CLI11 says of a wrong verb only that some verb is required.
@@ -72,10 +72,10 @@ int main(int argc, char **argv) {
   try {
     return run_command({argv + 1, argv + argc});
   } catch (const error &e) {
-    return complain(e.what(), e.status);
+    return fail(e.what(), e.status);
   } catch (const std::bad_alloc &) {
-    return complain("out of memory", exit_failed);
+    return fail("out of memory", exit_failed);
   } catch (const std::exception &e) {
-    return complain(e.what(), exit_failed);
+    return fail(e.what(), exit_failed);
   }
 }

@@ -8,6 +8,8 @@
 namespace m9::tool {
 namespace {
 
+constexpr const char *processes_note = "processes merged";
+
 std::string module_key(const model_module &module) {
   return module.build_id.empty() ? "path " + module.path : "id " + module.build_id;
 }
@@ -22,7 +24,7 @@ uint32_t merger::add_module(const model_module &module) {
 }
 
 void merger::add(const model &m) {
-  added++;
+  uint64_t processes = 1;
   for (const model_type &type : m.types) {
     const bool has_module = type.module < m.modules.size();
     const std::string where = has_module ? module_key(m.modules[type.module]) : "";
@@ -51,7 +53,11 @@ void merger::add(const model &m) {
     sum.slabs += zone.slabs;
   }
   for (const model_note &note : m.notes)
-    notes[note.name] += note.value;
+    if (note.name == processes_note)
+      processes = note.value;
+    else
+      notes[note.name] += note.value;
+  added += processes;
 }
 
 std::vector<model_cell> merger::cells_of(const merged_type &type, const model &m) const {
@@ -90,7 +96,7 @@ model merger::result(const model &first) const {
   }
   for (const auto &[name, value] : notes)
     m.notes.push_back({name, value});
-  m.notes.push_back({"processes merged", added});
+  m.notes.push_back({processes_note, added});
   return m;
 }
 

@@ -15,7 +15,7 @@ namespace m9::tool {
 class merger {
 public:
   void add(const model &m);
-  size_t processes() const { return added; }
+  uint64_t processes() const { return added; }
 
   // The sums, under the name, pid and mode of `first`. HighUse is the highest of any process, which all of them
   // together reached at least. A note says how many processes were merged.
@@ -29,7 +29,7 @@ private:
   uint32_t add_module(const model_module &module);
   std::vector<model_cell> cells_of(const merged_type &type, const model &m) const;
 
-  size_t added = 0;
+  uint64_t added = 0;
   std::vector<model_module> modules;
   std::map<std::string, uint32_t> module_index;
   std::vector<merged_type> types;

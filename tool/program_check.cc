@@ -54,7 +54,7 @@ found_program find_program(const std::string &name) {
     if (is_regular_file(candidate) && ::access(candidate.c_str(), X_OK) == 0)
       return {candidate, ""};
   }
-  return {"", "not found in PATH"};
+  return {name, "not found in PATH"};
 }
 
 // The dynamic linker ignores LD_PRELOAD where an exec gains rights.
@@ -154,8 +154,8 @@ std::string base_name(const std::string &path) { return path.substr(path.rfind('
 found_program interpreter_of(const interpreter_line &line) {
   if (line.path.empty())
     return {"", "its #! line names no interpreter"};
-  if (base_name(line.path) == "env" && !line.argument.empty() &&
-      line.argument.find_first_of("-= \t") == std::string::npos)
+  if (base_name(line.path) == "env" && !line.argument.empty() && line.argument[0] != '-' &&
+      line.argument.find_first_of("= \t") == std::string::npos)
     return find_program(line.argument);
   return find_program(line.path.find('/') != std::string::npos ? line.path : "./" + line.path);
 }
@@ -179,7 +179,9 @@ program_verdict program_check(const std::string &name) {
     if (size >= 2 && start[0] == '#' && start[1] == '!') { // the kernel ignores a script's own rights
       const found_program interpreter = interpreter_of(parse_interpreter({start, static_cast<size_t>(size)}));
       if (!interpreter.problem.empty()) {
-        verdict.problem = fmt::format("{}: its interpreter {}: {}", path, interpreter.path, interpreter.problem);
+        const std::string of_whom =
+            interpreter.path.empty() ? "" : fmt::format("its interpreter {}: ", interpreter.path);
+        verdict.problem = fmt::format("{}: {}{}", path, of_whom, interpreter.problem);
         return verdict;
       }
       path = interpreter.path;

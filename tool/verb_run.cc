@@ -36,8 +36,6 @@ struct run_options {
   std::vector<std::string> unused;
 };
 
-void warn(const std::string &text) { fmt::print(stderr, "malloc9: {}\n", text); }
-
 // The file of --dump, opened before the program runs so that a bad path does not cost a run; removed again if it is
 // new and nothing came.
 class dump_target {
@@ -123,8 +121,8 @@ bool nothing_counted(const statistics_view &view) {
 void print_statistics(const std::string &name, const std::string &bytes) {
   const dump_file dump = dump_from_bytes(name, reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size());
   if (nothing_counted(dump.view)) {
-    warn(fmt::format("{} (pid {}), {}: it allocated nothing", name, dump.view.header.pid,
-                     view_mode_name(dump.view.header.mode)));
+    complain(fmt::format("{} (pid {}), {}: it allocated nothing", name, dump.view.header.pid,
+                         view_mode_name(dump.view.header.mode)));
     return;
   }
   output out(STDERR_FILENO, "standard error");
@@ -134,11 +132,11 @@ void print_statistics(const std::string &name, const std::string &bytes) {
 
 void report(const run_options &options, const std::string &name, pid_t pid, int status, dump_collector &dumps,
             dump_target &target) {
-  const auto bytes = dumps.take(pid);
+  const auto bytes = dumps.take(pid, name);
   for (const std::string &problem : dumps.problems())
-    warn(problem);
+    complain(problem);
   if (!dumps.has_first() && dumps.problems().empty())
-    warn(why_nothing(name, pid, status));
+    complain(why_nothing(name, pid, status));
   if (!bytes)
     return target.give_up();
   target.save(*bytes);
@@ -154,7 +152,7 @@ int run(const run_options &options, const std::vector<std::string> &program) {
     throw error(verdict.problem);
   const std::string library = library_find(options.library);
   if (!verdict.warning.empty())
-    warn("warning: " + verdict.warning);
+    complain("warning: " + verdict.warning);
   dump_target target(options.dump);
   dump_collector dumps(options.children);
   child_process child(verdict.path, program, environment_for(library, dumps.dump_template()));
@@ -162,7 +160,7 @@ int run(const run_options &options, const std::vector<std::string> &program) {
   try {
     report(options, verdict.path.substr(verdict.path.rfind('/') + 1), child.pid(), status, dumps, target);
   } catch (const error &e) { // the program's own failure is the greater news
-    warn(e.what());
+    complain(e.what());
     return exit_status_of(status) != 0 ? exit_status_of(status) : exit_failed;
   }
   return exit_status_of(status);
