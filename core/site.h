@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "core/malloc_type.h"
+#include "shim/percpu_layout.h"
 
 namespace m9 {
 
@@ -27,7 +28,7 @@ struct site_table {
   uint64_t base; // address of the entries (a)
   uint64_t mask; // (entries - 1) * sizeof(site) (a)
 };
-extern site_table sites;
+extern M9_HIDDEN site_table sites;
 
 inline uint64_t site_key(uintptr_t caller, uint64_t zone) { return caller | zone << 48; }
 inline uint64_t site_hash(uint64_t key) { return (key * 0x9E3779B97F4A7C15u) >> 32; }

@@ -32,8 +32,8 @@ static_assert(sizeof(zone) == 64);
 
 constexpr int zone_shift = 36; // every zone has 64 GiB of addresses
 
-extern zone zones[zone_count];
-extern uint64_t zones_base; // address of the first zone's item 0; (i)
+extern M9_HIDDEN zone zones[zone_count];
+extern M9_HIDDEN uint64_t zones_base; // address of the first zone's item 0; (i)
 
 // How much a CPU may keep of each class: at most 384 items and 128 KiB, at least 4. The arrays of all classes, with
 // their heads, fit the first 64 KiB of a block.

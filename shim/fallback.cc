@@ -48,7 +48,7 @@ private:
 
 } // namespace
 
-int64_t pop_and_count(uint64_t cache, uint64_t cell) {
+int64_t pop_and_count(const uint32_t &cache, uint64_t cell) {
   block_lock b;
   if (!b.ok())
     return -1;
@@ -60,7 +60,7 @@ int64_t pop_and_count(uint64_t cache, uint64_t cell) {
   return c->items[c->count];
 }
 
-uint64_t push_and_count(uint64_t cache, uint64_t index, uint64_t cell) {
+uint64_t push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell) {
   block_lock b;
   if (!b.ok())
     return rseq::push_missed;
@@ -79,7 +79,7 @@ bool add(uint64_t offset, uint64_t delta) {
   return b.ok();
 }
 
-uint32_t grow(uint64_t cache, uint32_t first, uint32_t most) {
+uint32_t grow(const uint32_t &cache, uint32_t first, uint32_t most) {
   block_lock b;
   if (!b.ok())
     return 0;
@@ -90,7 +90,7 @@ uint32_t grow(uint64_t cache, uint32_t first, uint32_t most) {
   return c->capacity;
 }
 
-uint32_t pop_many(uint64_t cache, uint32_t *to, uint32_t most) {
+uint32_t pop_many(const uint32_t &cache, uint32_t *to, uint32_t most) {
   block_lock b;
   if (!b.ok())
     return 0;
@@ -104,7 +104,7 @@ uint32_t pop_many(uint64_t cache, uint32_t *to, uint32_t most) {
   return n;
 }
 
-uint32_t push_many(uint64_t cache, const uint32_t *from, uint32_t n) {
+uint32_t push_many(const uint32_t &cache, const uint32_t *from, uint32_t n) {
   block_lock b;
   if (!b.ok())
     return 0;

@@ -129,7 +129,7 @@ void percpu_add(verbs v, uint64_t offset, uint64_t delta) {
   atomic_at(percpu_block_of(-1) + offset).fetch_add(delta, std::memory_order_relaxed);
 }
 
-uint32_t percpu_cache_count(int cpu, uint64_t cache) {
+uint32_t percpu_cache_count(int cpu, uint32_t cache) {
   auto *word = reinterpret_cast<uint32_t *>(percpu_block_of(cpu) + cache);
   return std::atomic_ref(*word).load(std::memory_order_relaxed) & ~cache_stop;
 }
@@ -167,7 +167,7 @@ uint32_t drain_rseq(int cpu, uint64_t cache_address, uint32_t *to) {
 
 } // namespace
 
-uint32_t percpu_drain(verbs v, int cpu, uint64_t cache, uint32_t *to) {
+uint32_t percpu_drain(verbs v, int cpu, uint32_t cache, uint32_t *to) {
   uint64_t block = percpu_block_of(cpu);
   if (v == verbs::rseq)
     return drain_rseq(cpu, block + cache, to);

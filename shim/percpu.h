@@ -38,36 +38,38 @@ void percpu_fake(int cpu);
 
 // What `verbs.h` specifies, by the fallback.
 namespace fallback {
-int64_t pop_and_count(uint64_t cache, uint64_t cell);
-uint64_t push_and_count(uint64_t cache, uint64_t index, uint64_t cell);
+int64_t pop_and_count(const uint32_t &cache, uint64_t cell);
+uint64_t push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell);
 bool add(uint64_t offset, uint64_t delta);
-uint32_t grow(uint64_t cache, uint32_t first, uint32_t most);
-uint32_t pop_many(uint64_t cache, uint32_t *to, uint32_t most);
-uint32_t push_many(uint64_t cache, const uint32_t *from, uint32_t n);
+uint32_t grow(const uint32_t &cache, uint32_t first, uint32_t most);
+uint32_t pop_many(const uint32_t &cache, uint32_t *to, uint32_t most);
+uint32_t push_many(const uint32_t &cache, const uint32_t *from, uint32_t n);
 } // namespace fallback
 
 // The verbs as slow paths use them: `v` is what the calling thread may use now.
-[[gnu::always_inline]] inline int64_t percpu_pop_and_count(verbs v, uint64_t cache, uint64_t cell) {
+[[gnu::always_inline]] inline int64_t percpu_pop_and_count(verbs v, const uint32_t &cache, uint64_t cell) {
   return v == verbs::rseq       ? rseq::pop_and_count(cache, cell)
          : v == verbs::fallback ? fallback::pop_and_count(cache, cell)
                                 : -1;
 }
-[[gnu::always_inline]] inline uint64_t percpu_push_and_count(verbs v, uint64_t cache, uint64_t index, uint64_t cell) {
+[[gnu::always_inline]] inline uint64_t percpu_push_and_count(verbs v, const uint32_t &cache, uint64_t index,
+                                                             uint64_t cell) {
   return v == verbs::rseq       ? rseq::push_and_count(cache, index, cell)
          : v == verbs::fallback ? fallback::push_and_count(cache, index, cell)
                                 : rseq::push_missed;
 }
-[[gnu::always_inline]] inline uint32_t percpu_grow(verbs v, uint64_t cache, uint32_t first, uint32_t most) {
+[[gnu::always_inline]] inline uint32_t percpu_grow(verbs v, const uint32_t &cache, uint32_t first, uint32_t most) {
   return v == verbs::rseq       ? rseq::grow(cache, first, most)
          : v == verbs::fallback ? fallback::grow(cache, first, most)
                                 : 0;
 }
-[[gnu::always_inline]] inline uint32_t percpu_pop_many(verbs v, uint64_t cache, uint32_t *to, uint32_t most) {
+[[gnu::always_inline]] inline uint32_t percpu_pop_many(verbs v, const uint32_t &cache, uint32_t *to, uint32_t most) {
   return v == verbs::rseq       ? rseq::pop_many(cache, to, most)
          : v == verbs::fallback ? fallback::pop_many(cache, to, most)
                                 : 0;
 }
-[[gnu::always_inline]] inline uint32_t percpu_push_many(verbs v, uint64_t cache, const uint32_t *from, uint32_t n) {
+[[gnu::always_inline]] inline uint32_t percpu_push_many(verbs v, const uint32_t &cache, const uint32_t *from,
+                                                        uint32_t n) {
   return v == verbs::rseq       ? rseq::push_many(cache, from, n)
          : v == verbs::fallback ? fallback::push_many(cache, from, n)
                                 : 0;
@@ -78,9 +80,9 @@ void percpu_add(verbs v, uint64_t offset, uint64_t delta);
 
 // Empties the cache of another CPU into `to`, which has room for all that it can hold; returns the number of indices.
 // The caller holds the lock of the cache's zone, so that only one such thing happens at a time.
-uint32_t percpu_drain(verbs v, int cpu, uint64_t cache, uint32_t *to);
+uint32_t percpu_drain(verbs v, int cpu, uint32_t cache, uint32_t *to);
 
 // What a cache holds now; exact only while nobody uses it.
-uint32_t percpu_cache_count(int cpu, uint64_t cache);
+uint32_t percpu_cache_count(int cpu, uint32_t cache);
 
 } // namespace m9

@@ -13,6 +13,10 @@
 #include <cstddef>
 #include <cstdint>
 
+// For globals that the fast paths read: -fvisibility=hidden does not cover declarations, and without this each read
+// goes through the global offset table.
+#define M9_HIDDEN __attribute__((visibility("hidden")))
+
 namespace m9 {
 
 constexpr int percpu_shift = 22;
@@ -30,7 +34,7 @@ static_assert(offsetof(block_head, opened) == 0); // the assembly compares the b
 constexpr uint32_t cache_stop = 0x80000000;
 constexpr uint64_t cache_items_offset = 8;
 
-extern uint64_t percpu_base;       // address of CPU 0's block; (i) once the process is ready
-extern int64_t percpu_rseq_offset; // of struct rseq from the thread pointer; (i)
+extern M9_HIDDEN uint64_t percpu_base;       // address of CPU 0's block; (i) once the process is ready
+extern M9_HIDDEN int64_t percpu_rseq_offset; // of struct rseq from the thread pointer; (i)
 
 } // namespace m9

@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "shim/percpu_layout.h"
+
 namespace m9 {
 
 struct alignas(4096) fast_switch {
@@ -19,7 +21,7 @@ struct alignas(4096) fast_switch {
   std::atomic<uint32_t> vfork_windows; // threads that wait for a vfork child (process lock)
 };
 
-extern fast_switch fast; // its own page; wiped on fork
+extern M9_HIDDEN fast_switch fast; // its own page; wiped on fork
 
 inline bool process_ready() { return fast.ready.load(std::memory_order_acquire) != 0; } // pairs with process_set_ready
 

@@ -23,14 +23,14 @@ namespace m9::rseq {
 // A descriptor for the section 3: to 5: with the abort handler 7:, announced by the code at 2:.
 #define M9_RSEQ_DESCRIPTOR                                                                                             \
   ".pushsection __rseq_cs,\"aw\"\n .balign 32\n1: .long 0,0\n .quad 3f,(5f-3f),7f\n .popsection\n"
-#define M9_RSEQ_ANNOUNCE " leaq 1b(%%rip),%[t]\n movq %[t],%%fs:8(%[rs])\n"
+#define M9_RSEQ_ANNOUNCE " leaq 1b(%%rip),%[c]\n movq %[rs],%[t]\n movq %[c],%%fs:8(%[t])\n"
 
 #define M9_RSEQ_ABORT ".pushsection .text.rseq_aborts,\"ax\"\n" M9_RSEQ_SIGNATURE
-#define M9_RSEQ_INPUTS [rs] "r"(percpu_rseq_offset), [base] "m"(percpu_base), [shift] "i"(percpu_shift)
+#define M9_RSEQ_INPUTS [rs] "m"(percpu_rseq_offset), [base] "m"(percpu_base), [shift] "i"(percpu_shift)
 
 // c = block of this CPU; t = the cache in it.
-#define M9_RSEQ_BLOCK " movslq %%fs:4(%[rs]),%[c]\n shlq %[shift],%[c]\n addq %[base],%[c]\n"
-#define M9_RSEQ_CACHE M9_RSEQ_BLOCK " leaq (%[c],%[cache]),%[t]\n"
+#define M9_RSEQ_BLOCK " movslq %%fs:4(%[t]),%[c]\n shlq %[shift],%[c]\n addq %[base],%[c]\n"
+#define M9_RSEQ_CACHE M9_RSEQ_BLOCK " movl %[cache],%k[t]\n addq %[c],%[t]\n"
 
 // Tests build these verbs with pauses between the instructions, so that preemption falls everywhere.
 #ifdef M9_RSEQ_TEST_DELAYS
@@ -47,14 +47,14 @@ namespace m9::rseq {
 //            c[cell] += 1                                <- second commit
 //   abort:   if (moved == -1) again; else return x, uncounted
 // Returns the index; -1 for a miss, where nothing happened; or the index with bit 63 set: taken, but to be counted.
-[[gnu::always_inline]] inline int64_t pop_and_count(uint64_t cache, uint64_t cell) {
-  uint64_t c, t, o, moved;
+[[gnu::always_inline]] inline int64_t pop_and_count(const uint32_t &cache, uint64_t cell) {
+  uint64_t c, t, moved;
   int64_t x;
   asm volatile(M9_RSEQ_DESCRIPTOR                                              //
                "2: orq $-1,%[moved]\n"                                         //
                M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_CACHE             //
-               " movl (%[t]),%k[o]\n" M9_RSEQ_DELAY " subl $1,%k[o]\n jl 6f\n" //
-               M9_RSEQ_DELAY " movl 8(%[t],%[o],4),%k[x]\n" M9_RSEQ_DELAY      //
+               " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " subl $1,%k[x]\n jl 6f\n" //
+               M9_RSEQ_DELAY " movl 8(%[t],%q[x],4),%k[x]\n" M9_RSEQ_DELAY     //
                " xaddq %[moved],(%[t])\n" M9_RSEQ_DELAY                        //
 #if M9_COUNTING
                " incq (%[c],%[cell])\n"
@@ -62,8 +62,8 @@ namespace m9::rseq {
                "5:\n" M9_RSEQ_ABORT "7: testq %[moved],%[moved]\n js 2b\n btsq $63,%q[x]\n jmp 5b\n"
                "6: movq $-1,%q[x]\n jmp 5b\n"
                ".popsection\n"
-               : [c] "=&r"(c), [t] "=&r"(t), [o] "=&r"(o), [x] "=&r"(x), [moved] "=&r"(moved)
-               : M9_RSEQ_INPUTS, [cache] "r"(cache), [cell] "r"(cell)
+               : [c] "=&r"(c), [t] "=&r"(t), [x] "=&r"(x), [moved] "=&r"(moved)
+               : M9_RSEQ_INPUTS, [cache] "m"(cache), [cell] "r"(cell)
                : "memory", "cc");
   return x;
 }
@@ -78,7 +78,7 @@ namespace m9::rseq {
 // Returns push_missed (nothing happened), push_uncounted (put there, but to be counted), or more than both.
 constexpr uint64_t push_missed = 0;
 constexpr uint64_t push_uncounted = 1;
-[[gnu::always_inline]] inline uint64_t push_and_count(uint64_t cache, uint64_t index, uint64_t cell) {
+[[gnu::always_inline]] inline uint64_t push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell) {
   uint64_t c, t, o, moved;
   asm volatile(M9_RSEQ_DESCRIPTOR                                                    //
                "2: movl $1,%k[moved]\n"                                              //
@@ -93,7 +93,7 @@ constexpr uint64_t push_uncounted = 1;
                "6: xorl %k[moved],%k[moved]\n jmp 5b\n"
                ".popsection\n"
                : [c] "=&r"(c), [t] "=&r"(t), [o] "=&r"(o), [moved] "=&r"(moved)
-               : M9_RSEQ_INPUTS, [cache] "r"(cache), [index] "r"(index), [cell] "r"(cell)
+               : M9_RSEQ_INPUTS, [cache] "m"(cache), [index] "r"(index), [cell] "r"(cell)
                : "memory", "cc");
   return moved;
 }
@@ -119,7 +119,7 @@ constexpr uint64_t push_uncounted = 1;
 //   section: if (!c.opened or capacity >= most) leave;  c[cache].capacity = min(max(2 * capacity, first), most)  <-
 //   commits
 // Returns the capacity, 0 when this CPU is not opened.
-[[gnu::always_inline]] inline uint32_t grow(uint64_t cache, uint32_t first, uint32_t most) {
+[[gnu::always_inline]] inline uint32_t grow(const uint32_t &cache, uint32_t first, uint32_t most) {
   uint64_t c, t;
   uint32_t n;
   asm volatile(M9_RSEQ_DESCRIPTOR
@@ -132,7 +132,7 @@ constexpr uint64_t push_uncounted = 1;
                "6: jmp 5b\n"
                ".popsection\n"
                : [c] "=&r"(c), [t] "=&r"(t), [n] "=&r"(n)
-               : M9_RSEQ_INPUTS, [cache] "r"(cache), [first] "r"(first), [most] "r"(most)
+               : M9_RSEQ_INPUTS, [cache] "m"(cache), [first] "r"(first), [most] "r"(most)
                : "memory", "cc");
   return n;
 }
@@ -141,7 +141,7 @@ constexpr uint64_t push_uncounted = 1;
 //   section: if (int32(count) < 1) leave with 0;  n = min(count, most)
 //            to[0..n) = items[count - n..count)
 //            word -= n   <- commits
-[[gnu::always_inline]] inline uint32_t pop_many(uint64_t cache, uint32_t *to, uint32_t most) {
+[[gnu::always_inline]] inline uint32_t pop_many(const uint32_t &cache, uint32_t *to, uint32_t most) {
   uint64_t c, t, n, i, x;
   asm volatile(M9_RSEQ_DESCRIPTOR
                "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE                                             //
@@ -153,7 +153,7 @@ constexpr uint64_t push_uncounted = 1;
                "5:\n"                                                                                   //
                M9_RSEQ_ABORT "7: jmp 2b\n6: xorl %k[n],%k[n]\n jmp 5b\n.popsection\n"
                : [c] "=&r"(c), [t] "=&r"(t), [n] "=&r"(n), [i] "=&r"(i), [x] "=&r"(x)
-               : M9_RSEQ_INPUTS, [cache] "r"(cache), [to] "r"(to), [most] "r"(uint64_t{most})
+               : M9_RSEQ_INPUTS, [cache] "m"(cache), [to] "r"(to), [most] "r"(uint64_t{most})
                : "memory", "cc");
   return uint32_t(n);
 }
@@ -163,7 +163,7 @@ constexpr uint64_t push_uncounted = 1;
 //            items[count..count + m) = from[n - m..n)   (not yet part of the cache)
 //            word += m   <- commits
 // Returns m.
-[[gnu::always_inline]] inline uint32_t push_many(uint64_t cache, const uint32_t *from, uint32_t n) {
+[[gnu::always_inline]] inline uint32_t push_many(const uint32_t &cache, const uint32_t *from, uint32_t n) {
   uint64_t c, t, m, i, x, s;
   asm volatile(M9_RSEQ_DESCRIPTOR
                "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE                                            //
@@ -176,7 +176,7 @@ constexpr uint64_t push_uncounted = 1;
                "5:\n"                                                                                  //
                M9_RSEQ_ABORT "7: jmp 2b\n6: xorl %k[m],%k[m]\n jmp 5b\n.popsection\n"
                : [c] "=&r"(c), [t] "=&r"(t), [m] "=&r"(m), [i] "=&r"(i), [x] "=&r"(x), [s] "=&r"(s)
-               : M9_RSEQ_INPUTS, [cache] "r"(cache), [from] "r"(from), [n] "r"(uint64_t{n})
+               : M9_RSEQ_INPUTS, [cache] "m"(cache), [from] "r"(from), [n] "r"(uint64_t{n})
                : "memory", "cc");
   return uint32_t(m);
 }
