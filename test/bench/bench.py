@@ -5,15 +5,21 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
 
-import figures
+import full
+import given_back
 import peers as peers_of
+import picture
+import programs
 import quick
 import report
 import runs
+import scaling
+import shares
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BENCH_TARGETS = ["test/bench/workloads", "test/bench/measure", "test/bench/libbench_module.so"]
@@ -38,7 +44,6 @@ def arguments():
     p.add_argument("--svg", metavar="FILE", help="a picture")
     p.add_argument("--build", metavar="DIR", default=os.path.join(ROOT, "build"), help="build folder (%(default)s)")
     p.add_argument("--no-build", action="store_true", help="take what the build folders hold")
-    p.add_argument("--no-bars", action="store_true", help="do not compare with the bars")
     a = p.parse_args()
     if a.rounds is not None and a.rounds < 1:
         p.error("--rounds: at least 1")
@@ -100,32 +105,117 @@ def choose(peers, names):
     return [p for p in peers if p.name in wanted]
 
 
-def run_quick(a, runner, peers, subject, workloads):
+def only(a, things, name_of):
+    """What --only leaves of things; a name that none has is an error."""
+    if not a.only:
+        return things
+    wanted = set(a.only.split(","))
+    unknown = wanted - {name_of(t) for t in things}
+    if unknown:
+        raise SystemExit(f"bench: no such thing: {', '.join(sorted(unknown))} (see --list)")
+    return [t for t in things if name_of(t) in wanted]
+
+
+def all_cases(a, workloads):
+    """The cases of the full run that --only leaves; says which programs are missing."""
+    cases = programs.own_workloads(workloads, a.scale) + programs.real_programs()
+    here, missing = programs.available(only(a, cases, lambda c: c.name))
+    for line in missing:
+        say(f"missing: {line}")
+    return here, missing
+
+
+def show_list(a):
+    for name, members in programs.lists().items():
+        print(f"{name}:")
+        for member, why in members.items():
+            print(f"  {member:16}{why}")
+    print("curves (--scaling):\n  " + " ".join(scaling.POINTS))
+    print("given back (--rss):\n  " + " ".join(c.name for c in given_back.cases("", 1)))
+
+
+def show_bars(a, subject, bars):
+    """Bars are malloc9's, at the full amount of work."""
+    if subject.ours and a.scale == 1:
+        print("\n" + report.bar_lines(bars))
+
+
+def run_quick(a, runner, peers, workloads):
     found = quick.measure(runner, peers, workloads, a.rounds or 7, say)
-    print(quick.table(found, subject.name))
-    if subject.ours and not a.no_bars:
-        print(report.bar_lines(quick.bars(found, subject.name)))
+    print(quick.table(found, peers[0].name))
+    if "glibc" in found:
+        show_bars(a, peers[0], quick.bars(found, peers[0].name))
     return {"quick": found}
+
+
+def run_rss(a, runner, peers, workloads):
+    todo = only(a, given_back.cases(workloads, a.scale), lambda c: c.name)
+    found = given_back.measure(runner, todo, peers, a.rounds or 3, say)
+    print(given_back.table(found, peers))
+    show_bars(a, peers[0], given_back.bars(found, peers[0].name))
+    return {"rss": found}
+
+
+def run_scaling(a, runner, peers, workloads):
+    curves = only(a, list(scaling.POINTS), str)
+    module = os.path.join(a.build, "test/bench/libbench_module.so")
+    found = scaling.measure(runner, curves, peers, a.rounds or 3, workloads, module, a.scale, say)
+    print(scaling.table(found))
+    show_bars(a, peers[0], scaling.bars(found, peers[0].name))
+    if a.svg:
+        picture.scaling_picture(a.svg, found)
+    return {"scaling": found}
+
+
+def run_shares(a, runner, peers, workloads):
+    if not shutil.which("perf"):
+        raise SystemExit("bench: --shares needs perf (Debian's package linux-perf)")
+    cases, missing = all_cases(a, workloads)
+    print(shares.table(cases, runner, peers_of.find_library("libc.so.6"), say))
+    return {"missing": missing}
+
+
+def run_full(a, runner, peers, workloads):
+    cases, missing = all_cases(a, workloads)
+    lists = programs.lists()
+    found = full.run(runner, cases, peers, a.rounds or 11, say)
+    subject = peers[0].name
+    print(report.tables(found, lists, peers, subject))
+    show_bars(a, peers[0], full.bars(found, lists, peers, subject) if peers[0].ours else [])
+    if a.svg:
+        picture.full_picture(a.svg, found, lists, peers)
+    return {"runs": found, "summary": full.summary(found, lists, peers, subject), "missing": missing}
+
+
+def run_chosen(a, peers):
+    """Runs what was asked for and returns its part of the JSON."""
+    workloads = os.path.join(a.build, "test/bench/workloads")
+    chosen = (run_quick if a.quick else run_rss if a.rss else run_scaling if a.scaling else
+              run_shares if a.shares else run_full)
+    with tempfile.TemporaryDirectory(prefix="malloc9-bench-") as work:
+        runner = runs.Runner(a.build, work)
+        try:
+            result = chosen(a, runner, peers, workloads)
+        except runs.Failed as e:
+            raise SystemExit(f"bench: {e}") from e
+        modes = {name: sorted(m) for name, m in runner.modes.items()}
+    for name, m in modes.items():
+        print(f"{name} ran in mode {' and '.join(m)}")
+    return dict(result, modes=modes)
 
 
 def main():
     a = arguments()
-    builds = build_all(a)
-    peers, missing = peers_of.find_peers(builds, a.given)
+    if a.list:
+        show_list(a)
+        return
+    peers, missing = peers_of.find_peers(build_all(a), a.given)
     peers = choose(peers, a.peers)
     for line in missing:
         say(f"missing: {line}")
-    subject = peers[0]
-    workloads = os.path.join(a.build, "test/bench/workloads")
-    with tempfile.TemporaryDirectory(prefix="malloc9-bench-") as work:
-        runner = runs.Runner(a.build, work)
-        try:
-            result = run_quick(a, runner, peers, subject, workloads)
-        except runs.Failed as e:
-            raise SystemExit(f"bench: {e}")
-        if runner.modes:
-            print("modes: " + ", ".join(f"{name} {'+'.join(sorted(m))}" for name, m in runner.modes.items()))
-    result.update(machine=machine(), missing=missing, peers={p.name: p.describe() for p in peers})
+    result = run_chosen(a, peers)
+    result["missing"] = missing + result.get("missing", [])
+    result.update(machine=machine(), peers={p.name: p.describe() for p in peers}, options=vars(a))
     if a.json:
         with open(a.json, "w") as f:
             json.dump(result, f, indent=1)

@@ -4,6 +4,7 @@
 #include "test/bench/workloads/workload.h"
 
 #include <atomic>
+#include <barrier>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -27,13 +28,21 @@ uint64_t in_threads(unsigned n, const std::function<uint64_t(unsigned)> &body) {
   return sum;
 }
 
-// Replaces random ones of 100 live items of mixed sizes.
-uint64_t replace_items(unsigned thread, uint64_t pairs) {
+// Threads that wait for each other, so that all are alive and ready before any is timed.
+struct gate {
+  std::barrier<> all;
+  std::atomic<uint64_t> cpu_ns{0}; // of the timed parts, all threads together
+};
+
+// Replaces random ones of 100 live items of mixed sizes. Timed is the replacing alone, not the thread's start.
+uint64_t replace_items(unsigned thread, uint64_t pairs, gate &g) {
   const size_table sizes(thread);
   random_source random(thread + 100);
   std::vector<uint64_t *> items(100);
   for (size_t i = 0; i < items.size(); i++)
     items[i] = item_make(sizes[i], i);
+  g.all.arrive_and_wait();
+  const uint64_t begin = thread_cpu_ns();
   uint64_t check = 0;
   for (uint64_t i = 0; i < pairs; i++) {
     uint64_t *&slot = items[random.below(items.size())];
@@ -41,6 +50,7 @@ uint64_t replace_items(unsigned thread, uint64_t pairs) {
     free(slot);
     slot = item_make(sizes[i], i);
   }
+  g.cpu_ns += thread_cpu_ns() - begin;
   for (uint64_t *p : items)
     free(p);
   return check;
@@ -48,9 +58,10 @@ uint64_t replace_items(unsigned thread, uint64_t pairs) {
 
 outcome spread(unsigned threads, uint64_t pairs) {
   outcome x;
-  const uint64_t begin = process_cpu_ns();
-  x.check = in_threads(threads, [&](unsigned i) { return replace_items(i, pairs / threads); });
-  x.ns_median = x.ns_least = double(process_cpu_ns() - begin) / double(pairs);
+  gate g{std::barrier<>(threads)};
+  const uint64_t each = pairs / threads + 1;
+  x.check = in_threads(threads, [&](unsigned i) { return replace_items(i, each, g); });
+  x.ns_median = x.ns_least = double(g.cpu_ns) / double(each * threads);
   return x;
 }
 

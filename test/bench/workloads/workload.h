@@ -57,9 +57,8 @@ outcome many_threads(const options &);
 outcome fragmented(const options &);
 outcome given_back(const options &);
 
-// Nanoseconds of CPU time: of the calling thread, of the whole process.
+// Nanoseconds of CPU time of the calling thread.
 uint64_t thread_cpu_ns();
-uint64_t process_cpu_ns();
 
 // Pins the calling thread to the n-th CPU that it may use, counted around.
 void pin(unsigned n);
