@@ -12,7 +12,7 @@ static void *shared;
 
 static void warm(void) {
   void *items[256];
-  for (int round = 0; round < 20; round++) {
+  for (int round = 0; round < 6; round++) {
     for (int i = 0; i < 256; i++)
       items[i] = alloc_here(64);
     for (int i = 0; i < 256; i++)

@@ -11,7 +11,10 @@ import harness
 
 
 def promised():
-    with open(os.path.join(os.environ["MALLOC9_SOURCE"], "README.md"), encoding="utf-8") as readme:
+    path = os.path.join(os.environ["MALLOC9_SOURCE"], "README.md")
+    if not os.path.exists(path):
+        return 3000
+    with open(path, encoding="utf-8") as readme:
         match = re.search(r"([\d,]+) of 3,000\s+simultaneous\s+double\s+frees", readme.read())
     return int(match.group(1).replace(",", "")) if match else 3000
 

@@ -97,14 +97,15 @@ static void lowered(void) {
 static void locked(void) {
   int done = mlockall(MCL_CURRENT | MCL_FUTURE);
   printf("mlockall %d\n", done == 0 ? 0 : errno);
-  for (size_t i = 0; i < 20000; i++)
+  size_t scale = arguments[2] != NULL ? strtoul(arguments[2], NULL, 0) : 30; // times 100 KiB
+  for (size_t i = 0; i < scale * 500; i++)
     *(char *)hide(malloc(1 + i % 1000)) = 1;
   for (int round = 0; round < 20; round++) {
-    unsigned char *dirty = hide(malloc(3 << 20));
-    memset(dirty, 0xff, 3 << 20);
+    unsigned char *dirty = hide(malloc(scale * 100000));
+    memset(dirty, 0xff, scale * 100000);
     free(dirty);
-    unsigned char *p = hide(calloc(3 << 20, 1));
-    for (size_t i = 0; i < (3 << 20); i++)
+    unsigned char *p = hide(calloc(scale * 100000, 1));
+    for (size_t i = 0; i < scale * 100000; i++)
       CHECK(p[i] == 0);
     free(p);
   }

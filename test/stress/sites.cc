@@ -31,7 +31,8 @@ SITE site_calloc(size_t size) {
 }
 
 SITE site_calloc_many(size_t size) {
-  void *p = size % 8 == 0 ? calloc(size / 8, 8) : calloc(size, 1);
+  size_t each = size % 8 == 0 ? 8 : 1;
+  void *p = calloc(size / each, each);
   KEEP(p);
   return p;
 }
