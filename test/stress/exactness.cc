@@ -42,6 +42,7 @@ void note_atfork_library() {
 // operation.
 [[noreturn]] void child_life(uint32_t way, const char *path, uint64_t seed) {
   alarm(100);
+  books::failures = 0; // the parent's are not the child's
   child_operations(main_context + 1, child_operation_count, seed);
   note_atfork_library();
   char own[500];
@@ -60,8 +61,10 @@ void make_children(uint32_t count, const char *path, uint64_t seed) {
       child_life(i % 3, path, seed + i);
     resume_handlers();
     int status = -1;
-    if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
-      books::fail("a child ended with status", static_cast<uint64_t>(status));
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+      dprintf(2, "the child made by %s: ", ways[i % 3]);
+      books::fail("it ended with status", static_cast<uint64_t>(status));
+    }
   }
 }
 
