@@ -11,7 +11,7 @@ def cases(workloads):
     return {
         "hot": Case("hot", [workloads, "hot", "scale=0.2"]),
         "scattered": Case("scattered", [workloads, "scattered", "scale=0.4"]),
-        "true": Case("true", ["/usr/bin/true"]),
+        "true": Case("true", ["/usr/bin/true"], may_allocate_nothing=True),
     }
 
 
