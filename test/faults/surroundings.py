@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import shutil
+import stat
 import subprocess
 import tempfile
 
@@ -108,9 +109,26 @@ def check_complaint(stderr, path):
 
 
 def full_disk():
-    result = ending("plain", conf={"dump": "/dev/full", "print": "exit"}, require=False)
-    check_table(result.stderr)
-    check_complaint(result.stderr, "/dev/full")
+    """The dump goes to a device that is always full: /dev/full, or for root, who could spoil it, a copy of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = "/dev/full"
+        if os.geteuid() == 0:
+            path = os.path.join(folder, "full")
+            os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+        result = ending("plain", conf={"dump": path, "print": "exit"}, require=False)
+        check_table(result.stderr)
+        check(stat.S_ISCHR(os.stat(path).st_mode), "the device was replaced by a file")
+        check_complaint(result.stderr, path)
+
+
+def linked_name():
+    """A dump through a symbolic link goes where it leads; the link stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, target = os.path.join(folder, "link"), os.path.join(folder, "target")
+        os.symlink(target, path)
+        ending("plain", conf={"dump": path}, require=False)
+        check(os.path.islink(path), "the link was replaced by a file")
+        harness.check_in_use(harness.read_stats(target), harness.default_mode())
 
 
 def unwritable_path():
@@ -301,6 +319,6 @@ def exported_names():
 
 
 harness.main(underscore_exit, quick_exit, exit_with_threads, last_thread, exec_with_threads, spawns, closes_stderr,
-             takes_all_descriptors, started_closed, full_disk, unwritable_path, small_disk, read_only_disk, no_proc,
+             takes_all_descriptors, started_closed, full_disk, linked_name, unwritable_path, small_disk, read_only_disk, no_proc,
              no_shared_memory, broken_pipe, file_size_limit, few_descriptors, unlimited_stack, fixed_addresses, secure,
              static_child, children_are_silent, filtered, dumps_while_running, return_addresses, exported_names)
