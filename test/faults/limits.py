@@ -52,8 +52,9 @@ def compare_fill(kind, kib, size):
     harness.check_in_use(result.stats)  # in whatever mode fits the limit
     check("malloc9: audit: ok: " in result.stderr, result.stderr)
     ours = value(result.stdout, "live")
-    print(f"{kib} KiB, {size or 'mix'}, mode {result.stats['mode']}: {ours} bytes of glibc's {glibc}: {ours / glibc:.3f}", flush=True)
-    return [] if ours >= SHARE * glibc else [f"{kib} KiB, {size or 'mix'}: {ours / glibc:.3f} of glibc's live bytes"]
+    told = f"{kib} KiB, {size or 'mix'}: {ours} of glibc's {glibc} live bytes: {ours / glibc:.3f}"
+    print(f"{told} ({result.stats['mode']})", flush=True)
+    return [] if ours >= SHARE * glibc else [told]
 
 
 def address_space(kib, *sizes):

@@ -141,7 +141,7 @@ def unwritable_path():
 
 
 def in_namespace(setup):
-    """Runs `endings plain` in a mount namespace in which the shell line `setup` was run before. Its table is on stderr."""
+    """Runs `endings plain` in a mount namespace in which the shell line `setup` was run before; returns its stderr."""
     if os.geteuid() != 0:
         harness.skip("needs root")
     env = harness.preload_env(conf={"print": "exit", "dump": "/mnt/%p"})
@@ -293,9 +293,9 @@ def return_addresses():
 
 
 def exported_names():
-    """Each name on compat's list is the library's, the others are not; nothing but libc is needed; little static TLS."""
-    names = """malloc free calloc realloc reallocarray reallocf aligned_alloc memalign posix_memalign valloc pvalloc cfree
-        malloc_usable_size free_sized free_aligned_sized mallinfo mallinfo2 mallopt malloc_trim malloc_stats malloc_info
+    """The names are there, those that must not be are not; nothing but libc is needed; there is little static TLS."""
+    names = """malloc free calloc realloc reallocarray reallocf aligned_alloc memalign posix_memalign valloc pvalloc
+        cfree malloc_usable_size free_sized free_aligned_sized mallinfo mallinfo2 mallopt malloc_trim malloc_stats malloc_info
         malloc_good_size nallocx sdallocx __libc_malloc __libc_free __libc_calloc __libc_realloc __libc_memalign
         __libc_valloc __libc_pvalloc __posix_memalign dlclose
         _Znwm _Znam _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t
@@ -319,6 +319,6 @@ def exported_names():
 
 
 harness.main(underscore_exit, quick_exit, exit_with_threads, last_thread, exec_with_threads, spawns, closes_stderr,
-             takes_all_descriptors, started_closed, full_disk, linked_name, unwritable_path, small_disk, read_only_disk, no_proc,
-             no_shared_memory, broken_pipe, file_size_limit, few_descriptors, unlimited_stack, fixed_addresses, secure,
+             takes_all_descriptors, started_closed, full_disk, linked_name, unwritable_path, small_disk, read_only_disk,
+             no_proc, no_shared_memory, broken_pipe, file_size_limit, few_descriptors, unlimited_stack, fixed_addresses, secure,
              static_child, children_are_silent, filtered, dumps_while_running, return_addresses, exported_names)

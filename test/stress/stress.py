@@ -3,8 +3,8 @@
 """stress.py PROGRAM [ARGS...]: runs a stress program that prints `SITE ALLOCS FREES` for its own call sites; the
 library's counts equal them, no block was spoiled, and the audit at exit says ok.
 
-Lines `NAME VALUE` are limits: growth is at most 8,192 KiB; what else is printed is for the log. A program that prints no
-site (one that loses items on purpose) is run without the audit."""
+Lines `NAME VALUE` are limits: growth is at most 8,192 KiB; what else is printed is for the log. The program that loses
+items on purpose prints no site and is run without the audit."""
 import os
 import sys
 
