@@ -224,6 +224,8 @@ void extent_give(extent *e) {
 bool extent_resize(extent *e, size_t size) {
   auto pages = uint32_t((size + page() - 1) / page());
   uintptr_t address = e->address, end = address + extent_bytes(*e), stop = address + size_t{pages} * page();
+  if (pages == e->pages)
+    return true;
   if (pages < e->pages) {
     uint32_t tail = e->pages - pages;
     extent_stamp(address, pages, extent_state::live);

@@ -92,12 +92,13 @@ bool heap_is_child() { return child; }
 
 void heap_fork_prepare() M9_UNCHECKED {
   heap_enter();
-  fork_mask = signals_block();
+  uint64_t mask = signals_block();
   malloc_mtx.lock();
   for (keg &k : kegs)
     k.lock.lock();
   extents_lock.lock();
   meta_lock.lock();
+  fork_mask = mask; // under the locks: two threads may fork at once
   fork_prepared = true;
 }
 
@@ -107,8 +108,9 @@ void heap_fork_parent() M9_UNCHECKED {
   extents_lock.unlock();
   for (keg &k : kegs)
     k.lock.unlock();
+  uint64_t mask = fork_mask;
   malloc_mtx.unlock();
-  signals_restore(fork_mask);
+  signals_restore(mask);
 }
 
 void heap_fork_child() M9_UNCHECKED {

@@ -91,8 +91,8 @@ view_error check_header(statistics_view &view) {
 }
 
 view_error check_section(statistics_view &view, uint64_t at) {
-  const format::section s = read_at<format::section>(view, at);
-  const uint32_t kind = static_cast<uint32_t>(s.kind);
+  const auto s = read_at<format::section>(view, at);
+  const auto kind = static_cast<uint32_t>(s.kind);
   if (kind == 0 || kind >= view_section_kinds)
     return fine; // from a later version
   view_section &known = view.sections[kind];

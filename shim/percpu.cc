@@ -24,7 +24,7 @@ constexpr int cpus_most = 8192;
 constexpr uint64_t blocks_below = 3; // the shared block, and those of cpu_id -2 and -1
 
 int cpu_ids = 0;                 // (i)
-int fake_cpu = -1;               // tests only
+int fake_cpu = -1, fake_ids = 0; // tests only
 uint64_t opened[cpus_most / 64]; // (a) relaxed: bit per CPU id
 
 std::atomic_ref<uint64_t> atomic_at(uint64_t address) {
@@ -38,7 +38,7 @@ long membarrier(int command, unsigned flags = 0, int cpu = 0) {
 } // namespace
 
 bool percpu_reserve() {
-  for (cpu_ids = int(cpu_ids_possible()); cpu_ids > 0; cpu_ids /= 2) {
+  for (cpu_ids = fake_ids ? fake_ids : int(cpu_ids_possible()); cpu_ids > 0; cpu_ids /= 2) {
     uint64_t size = (uint64_t(cpu_ids) + blocks_below) * percpu_block;
     if (uintptr_t p = pages_reserve(size)) {
       if (!pages_open_readable(p, size))
@@ -92,6 +92,7 @@ int percpu_current() {
   return cpu < cpu_ids ? cpu : -1;
 }
 
+void percpu_pretend_ids(int n) { fake_ids = n; }
 void percpu_fake(int cpu) { fake_cpu = cpu; }
 
 uint64_t percpu_block_of(int cpu) {

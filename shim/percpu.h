@@ -33,7 +33,9 @@ void percpu_mark_opened(int cpu);
 bool percpu_is_opened(int cpu);
 int percpu_next_opened(int after); // the next opened CPU id above `after`, or -1; start with -1
 
-// Tests: pretend to run on this CPU (fallback only); -1 ends it.
+// Tests: pretend that ids up to n may appear (before the heap begins), and to run on this CPU (fallback only; -1 ends
+// it).
+void percpu_pretend_ids(int n);
 void percpu_fake(int cpu);
 
 // What `verbs.h` specifies, by the fallback.

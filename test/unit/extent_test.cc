@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/extent.h"
+
+#include <catch2/catch.hpp>
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "core/heap.h"
+#include "core/page_map.h"
+
+using namespace m9;
+
+namespace {
+
+struct held {
+  extent *e;
+  unsigned char mark;
+};
+
+void check_totals(const std::vector<held> &all) M9_UNCHECKED {
+  uint64_t live = 0;
+  for (const held &h : all)
+    live += extent_bytes(*h.e);
+  extent_totals t = extents_totals();
+  REQUIRE(t.live == live);
+  REQUIRE(t.live + t.dirty + t.clean + t.slabs == t.mapped);
+}
+
+bool filled(const held &h) {
+  auto *p = static_cast<unsigned char *>(extent_address(*h.e));
+  for (size_t i = 0; i < extent_bytes(*h.e); i += 4096)
+    if (p[i] != h.mark || p[i + 4095] != h.mark)
+      return false;
+  return true;
+}
+
+void fill(const held &h) { memset(extent_address(*h.e), h.mark, extent_bytes(*h.e)); }
+
+} // namespace
+
+TEST_CASE("extents do not overlap, keep their bytes, and add up", "[extent]") M9_UNCHECKED {
+  heap_enter();
+  std::mt19937 random(7);
+  std::vector<held> all;
+  locked guard(extents_lock);
+  for (int step = 0; step < 4000; step++) {
+    bool zeroed = false;
+    if (all.size() < 40 || random() % 2) {
+      size_t size = 65537 + random() % (step % 10 ? 300000 : 3000000);
+      size_t alignment = size_t{1} << (random() % 6 ? 0 : 12 + random() % 10);
+      extent *e = extent_take(size, alignment, zeroed);
+      REQUIRE(e);
+      REQUIRE(e->address % alignment == 0);
+      REQUIRE(extent_bytes(*e) >= size);
+      auto *p = static_cast<unsigned char *>(extent_address(*e));
+      for (size_t i = 0; zeroed && i < size; i += 512)
+        REQUIRE(p[i] == 0);
+      all.push_back({e, static_cast<unsigned char>(random() % 255 + 1)});
+      fill(all.back());
+      REQUIRE(extent_at(e->address) == e);
+      REQUIRE(extent_around(e->address + size / 2) == e);
+    } else {
+      size_t i = random() % all.size();
+      REQUIRE(filled(all[i]));
+      if (random() % 4 == 0 && extent_resize(all[i].e, 70000 + random() % 500000)) {
+        fill(all[i]);
+        continue;
+      }
+      uintptr_t address = all[i].e->address;
+      all[i].e->tag = 1;
+      extent_give(all[i].e);
+      REQUIRE(extent_at(address) == nullptr);
+      all[i] = all.back();
+      all.pop_back();
+    }
+    if (step % 100 == 0) {
+      check_totals(all);
+      if (step % 300 == 0)
+        extents_purge_to(0);
+    }
+  }
+  for (const held &h : all) {
+    REQUIRE(filled(h));
+    extent_give(h.e);
+  }
+  all.clear();
+  extents_purge_to(0);
+  check_totals(all);
+  REQUIRE(extents_totals().dirty == 0);
+}
+
+TEST_CASE("absurd sizes are refused", "[extent]") M9_UNCHECKED {
+  heap_enter();
+  locked guard(extents_lock);
+  bool zeroed;
+  REQUIRE(extent_take(0, 1, zeroed) == nullptr);
+  REQUIRE(extent_take(size_t{1} << 62, 1, zeroed) == nullptr);
+  REQUIRE(extent_at(4096) == nullptr);
+  REQUIRE(extent_around(reinterpret_cast<uintptr_t>(&zeroed)) == nullptr);
+}

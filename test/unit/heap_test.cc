@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The allocator through its slow entry points, in each mode: contents kept, books balanced, memory bounded.
+#include "core/heap.h"
+
+#include <catch2/catch.hpp>
+
+#include <cstring>
+#include <random>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <thread>
+#include <vector>
+
+#include "core/audit.h"
+#include "core/cell.h"
+#include "core/decay.h"
+#include "core/layout.h"
+#include "core/malloc.h"
+#include "core/malloc_type.h"
+
+using namespace m9;
+
+namespace {
+
+struct block {
+  unsigned char *p;
+  size_t size;
+  unsigned char mark;
+};
+
+bool intact(const block &b) {
+  return b.size == 0 || (b.p[0] == b.mark && b.p[b.size - 1] == b.mark && b.p[b.size / 2] == b.mark);
+}
+
+uintptr_t call_site(unsigned n) { return reinterpret_cast<uintptr_t>(&intact) + n % 50; }
+
+void churn(unsigned seed, int steps) {
+  std::mt19937 random(seed);
+  std::vector<block> all;
+  for (int i = 0; i < steps; i++) {
+    if (all.size() < 500 || random() % 2) {
+      size_t size = random() % 50 == 0 ? random() % 500000 : random() % (random() % 8 ? 300 : 70000);
+      auto *p = static_cast<unsigned char *>(malloc_slow(size, call_site(unsigned(random()))));
+      REQUIRE(p);
+      REQUIRE(usable_size(p, "test") >= size);
+      all.push_back({p, size, static_cast<unsigned char>(random())});
+      memset(p, all.back().mark, size);
+    } else {
+      size_t n = random() % all.size();
+      REQUIRE(intact(all[n]));
+      free_slow(all[n].p);
+      all[n] = all.back();
+      all.pop_back();
+    }
+  }
+  for (const block &b : all) {
+    REQUIRE(intact(b));
+    free_slow(b.p);
+  }
+}
+
+void balanced() {
+  audit_result r = audit();
+  INFO((r.failure ? r.failure : "") << " expected " << r.expected << " found " << r.found);
+  REQUIRE(r.failure == nullptr);
+  REQUIRE(r.items == 0);
+}
+
+void run_mode(bool use_rseq, format::run_mode expected) {
+  churn(1, 2000); // mode boot
+  heap_configure({use_rseq, 50});
+  REQUIRE(heap_mode() == expected);
+  std::vector<std::thread> all;
+  for (unsigned t = 0; t < 4; t++)
+    all.emplace_back(churn, t, 60000);
+  for (auto &t : all)
+    t.join();
+  balanced();
+  decay_everything();
+  balanced();
+  REQUIRE(decay_idle() == 0);
+}
+
+size_t resident(uintptr_t address, size_t size) {
+  std::vector<unsigned char> map(size / 4096);
+  size_t pages = 0;
+  if (mincore(reinterpret_cast<void *>(address), size, map.data()) == 0)
+    for (unsigned char c : map)
+      pages += c & 1;
+  return pages * 4096;
+}
+
+} // namespace
+
+TEST_CASE("heap, rseq", "[.][heap-rseq]") { run_mode(true, format::run_mode::rseq); }
+TEST_CASE("heap, fallback", "[.][heap-fallback]") { run_mode(false, format::run_mode::fallback); }
+
+TEST_CASE("heap, compact", "[.][heap-compact]") {
+  rlimit limit{uint64_t{1} << 30, uint64_t{1} << 30};
+  REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
+  run_mode(true, format::run_mode::compact);
+  REQUIRE(layout_is_compact());
+}
+
+TEST_CASE("sparse and high CPU ids cost at most 64 KiB each", "[.][heap-fake-cpus]") {
+  percpu_pretend_ids(512);
+  heap_configure({false, 1000});
+  for (int cpu : {0, 63, 511, 200}) {
+    percpu_fake(cpu);
+    std::vector<void *> all;
+    for (unsigned i = 0; i < 200; i++) // a short run: every class, 200 calls
+      all.push_back(malloc_slow(class_size(i % zone_count), call_site(i)));
+    for (void *p : all)
+      free_slow(p);
+    REQUIRE(percpu_is_opened(cpu));
+    CHECK(resident(percpu_block_of(cpu), percpu_block) <= 64 * 1024);
+    CHECK(resident(percpu_block_of(cpu), percpu_block) > 0);
+  }
+  uint64_t allocs = 0, frees = 0;
+  for (const malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t))
+    for (int cpu : {0, 63, 511, 200}) {
+      malloc_type_stats s = malloc_type_stats_read(*t, cpu);
+      allocs += s.mts_numallocs;
+      frees += s.mts_numfrees;
+      REQUIRE(s.mts_memalloced >= s.mts_memfreed);
+    }
+  malloc_type_stats shared{};
+  for (const malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t)) {
+    malloc_type_stats s = malloc_type_stats_read(*t, -1);
+    shared.mts_numallocs += s.mts_numallocs;
+    shared.mts_numfrees += s.mts_numfrees;
+  }
+  REQUIRE(allocs + shared.mts_numallocs == 800);
+  REQUIRE(frees + shared.mts_numfrees == 800);
+  percpu_fake(-1);
+  balanced();
+}

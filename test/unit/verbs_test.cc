@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The verbs, by rseq with pauses between their instructions and by the fallback, hammered by more threads than CPUs
+// with timer signals and migration: no index is lost or owned twice, and every counter equals what threads counted.
+#include "shim/percpu.h"
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <csignal>
+#include <memory>
+#include <sched.h>
+#include <sys/time.h>
+#include <thread>
+#include <vector>
+
+#include "core/cell.h"
+
+using namespace m9;
+
+namespace {
+
+constexpr uint32_t cache = 64;
+constexpr uint32_t most = 100;
+constexpr uint64_t cell = cells_offset + 64;
+constexpr int threads = 6;
+constexpr uint32_t indices = 400;
+
+void open_all() {
+  static bool once = [] {
+    REQUIRE(percpu_reserve());
+    const char *why = "";
+    REQUIRE(percpu_rseq_usable(why));
+    for (int cpu = -1; cpu < int(std::thread::hardware_concurrency()); cpu++) {
+      REQUIRE(percpu_open_range(cpu, 0, cells_offset + 4096));
+      percpu_mark_opened(cpu);
+    }
+    return true;
+  }();
+  (void)once;
+}
+
+uint64_t total(uint64_t offset) {
+  uint64_t sum = 0;
+  int cpu = -1;
+  do
+    sum += *reinterpret_cast<uint64_t *>(percpu_block_of(cpu) + offset);
+  while ((cpu = percpu_next_opened(cpu)) >= 0);
+  return sum;
+}
+
+// Shared by the threads: who owns an index (0: a cache or the pool).
+struct world {
+  verbs v;
+  std::vector<std::atomic<int>> owner = std::vector<std::atomic<int>>(indices);
+  std::atomic<uint64_t> pops{0}, pushes{0}, adds{0}, doubles{0};
+};
+
+void take(world &w, uint32_t index, int me) { w.doubles += w.owner[index].exchange(me) != 0; }
+void leave(world &w, uint32_t index) { w.owner[index].store(0); }
+
+void pop_one(world &w, std::vector<uint32_t> &mine, int me) {
+  int64_t x = percpu_pop_and_count(w.v, cache, cell);
+  if (x == -1)
+    return;
+  if (x < 0)
+    percpu_add(w.v, cell, 1);
+  w.pops++;
+  take(w, uint32_t(x), me);
+  mine.push_back(uint32_t(x));
+}
+
+void push_one(world &w, std::vector<uint32_t> &mine) {
+  uint32_t index = mine.back();
+  leave(w, index);
+  uint64_t r = percpu_push_and_count(w.v, cache, index, cell);
+  if (r == rseq::push_missed) {
+    take(w, index, -1);
+    return;
+  }
+  if (r == rseq::push_uncounted)
+    percpu_add(w.v, cell + 8, 1);
+  w.pushes++;
+  mine.pop_back();
+}
+
+void move_many(world &w, std::vector<uint32_t> &mine, int me, bool out) {
+  uint32_t buffer[most];
+  if (out) {
+    uint32_t n = percpu_pop_many(w.v, cache, buffer, 7);
+    for (uint32_t i = 0; i < n; i++) {
+      take(w, buffer[i], me);
+      mine.push_back(buffer[i]);
+    }
+    return;
+  }
+  auto n = uint32_t(mine.size() < 7 ? mine.size() : 7);
+  if (n == 0)
+    return;
+  std::copy(mine.end() - n, mine.end(), buffer);
+  for (uint32_t i = 0; i < n; i++)
+    leave(w, buffer[i]);
+  uint32_t m = percpu_push_many(w.v, cache, buffer, n);
+  for (uint32_t i = 0; i < n - m; i++)
+    take(w, buffer[i], me);
+  mine.resize(mine.size() - n);
+  mine.insert(mine.end(), buffer, buffer + (n - m));
+}
+
+void work(world &w, std::vector<uint32_t> &mine, int me, int steps) {
+  unsigned random = unsigned(me) * 7919;
+  for (int i = 0; i < steps; i++) {
+    random = random * 1664525 + 1013904223;
+    switch ((random >> 16) % 8) {
+    case 0:
+      move_many(w, mine, me, (random >> 20) & 1);
+      break;
+    case 1:
+      percpu_add(w.v, cell + 16, 3);
+      w.adds += 3;
+      break;
+    case 2:
+    case 3:
+    case 4:
+      if (!mine.empty()) {
+        push_one(w, mine);
+        break;
+      }
+      [[fallthrough]];
+    default:
+      pop_one(w, mine, me);
+    }
+    if (i % 256 == 0) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET((random >> 8) % std::thread::hardware_concurrency(), &one);
+      sched_setaffinity(0, sizeof one, &one);
+    }
+  }
+}
+
+void hammer(verbs v, int steps, bool drains) {
+  open_all();
+  world w{v};
+  uint64_t allocs = total(cell), frees = total(cell + 8), bytes = total(cell + 16);
+  std::vector<std::vector<uint32_t>> mine(threads);
+  for (uint32_t i = 0; i < indices; i++) {
+    w.owner[i] = 1;
+    mine[i % threads].push_back(i);
+  }
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> all;
+  for (int t = 0; t < threads; t++)
+    all.emplace_back([&, t] {
+      percpu_grow(v, cache, 8, most);
+      work(w, mine[size_t(t)], t + 1, steps);
+    });
+  std::vector<uint32_t> drained;
+  std::thread drainer([&] {
+    uint32_t buffer[most];
+    while (drains && !stop)
+      for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
+        uint32_t n = percpu_drain(v, cpu, cache, buffer);
+        for (uint32_t i = 0; i < n; i++) {
+          take(w, buffer[i], 99);
+          drained.push_back(buffer[i]);
+        }
+        std::this_thread::yield();
+      }
+  });
+  for (auto &t : all)
+    t.join();
+  stop = true;
+  drainer.join();
+  std::vector<int> seen(indices);
+  for (auto &list : mine)
+    for (uint32_t i : list)
+      seen[i]++;
+  for (uint32_t i : drained)
+    seen[i]++;
+  uint32_t buffer[most];
+  for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
+    uint32_t n = percpu_drain(v, cpu, cache, buffer);
+    for (uint32_t i = 0; i < n; i++)
+      seen[buffer[i]]++;
+  }
+  REQUIRE(w.doubles == 0);
+  for (int n : seen)
+    REQUIRE(n == 1);
+  REQUIRE(w.pops > 1000);
+  REQUIRE(w.pushes > 1000);
+  REQUIRE(total(cell) - allocs == w.pops);
+  REQUIRE(total(cell + 8) - frees == w.pushes);
+  REQUIRE(total(cell + 16) - bytes == w.adds);
+}
+
+// Signals abort sections; the handler needs to do nothing.
+struct timer {
+  timer() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGALRM, &action, nullptr);
+    itimerval every{{0, 200}, {0, 200}};
+    setitimer(ITIMER_REAL, &every, nullptr);
+  }
+  ~timer() {
+    itimerval never{};
+    setitimer(ITIMER_REAL, &never, nullptr);
+  }
+};
+
+} // namespace
+
+TEST_CASE("rseq verbs lose nothing and count exactly", "[verbs]") {
+  timer t;
+  hammer(verbs::rseq, 200000, false);
+}
+TEST_CASE("rseq caches are drained from other CPUs", "[verbs]") {
+  timer t;
+  hammer(verbs::rseq, 100000, true);
+}
+TEST_CASE("fallback verbs lose nothing and count exactly", "[verbs]") {
+  timer t;
+  hammer(verbs::fallback, 100000, true);
+}
+
+TEST_CASE("verbs miss where a thread has no CPU", "[verbs]") {
+  open_all();
+  REQUIRE(percpu_pop_and_count(verbs::none, cache, cell) == -1);
+  REQUIRE(percpu_push_and_count(verbs::none, cache, 1, cell) == rseq::push_missed);
+  uint64_t before = total(cell + 24);
+  percpu_add(verbs::none, cell + 24, 5); // the shared block has it
+  REQUIRE(total(cell + 24) - before == 5);
+}
+
+TEST_CASE("a cache grows from its first capacity to its most", "[verbs]") {
+  open_all();
+  constexpr uint32_t other = 4096;
+  for (verbs v : {verbs::rseq, verbs::fallback}) {
+    uint32_t n = 0;
+    for (int i = 0; i < 40; i++) // on whichever CPU
+      n = percpu_grow(v, other, 8, 20);
+    REQUIRE((n == 8 || n == 16 || n == 20));
+    REQUIRE(n == 20);
+  }
+}
