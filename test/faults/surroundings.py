@@ -295,8 +295,8 @@ def return_addresses():
 def exported_names():
     """The names are there, those that must not be are not; nothing but libc is needed; there is little static TLS."""
     names = """malloc free calloc realloc reallocarray reallocf aligned_alloc memalign posix_memalign valloc pvalloc
-        cfree malloc_usable_size free_sized free_aligned_sized mallinfo mallinfo2 mallopt malloc_trim malloc_stats malloc_info
-        malloc_good_size nallocx sdallocx __libc_malloc __libc_free __libc_calloc __libc_realloc __libc_memalign
+        cfree malloc_usable_size free_sized free_aligned_sized mallinfo mallinfo2 mallopt malloc_trim malloc_stats
+        malloc_info malloc_good_size nallocx sdallocx __libc_malloc __libc_free __libc_calloc __libc_realloc __libc_memalign
         __libc_valloc __libc_pvalloc __posix_memalign dlclose
         _Znwm _Znam _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t
         _ZnwmSt11align_val_tRKSt9nothrow_t _ZnamSt11align_val_tRKSt9nothrow_t _ZdlPv _ZdaPv _ZdlPvRKSt9nothrow_t
@@ -320,5 +320,5 @@ def exported_names():
 
 harness.main(underscore_exit, quick_exit, exit_with_threads, last_thread, exec_with_threads, spawns, closes_stderr,
              takes_all_descriptors, started_closed, full_disk, linked_name, unwritable_path, small_disk, read_only_disk,
-             no_proc, no_shared_memory, broken_pipe, file_size_limit, few_descriptors, unlimited_stack, fixed_addresses, secure,
-             static_child, children_are_silent, filtered, dumps_while_running, return_addresses, exported_names)
+             no_proc, no_shared_memory, broken_pipe, file_size_limit, few_descriptors, unlimited_stack, fixed_addresses,
+             secure, static_child, children_are_silent, filtered, dumps_while_running, return_addresses, exported_names)
