@@ -296,7 +296,8 @@ def exported_names():
     """The names are there, those that must not be are not; nothing but libc is needed; there is little static TLS."""
     names = """malloc free calloc realloc reallocarray reallocf aligned_alloc memalign posix_memalign valloc pvalloc
         cfree malloc_usable_size free_sized free_aligned_sized mallinfo mallinfo2 mallopt malloc_trim malloc_stats
-        malloc_info malloc_good_size nallocx sdallocx __libc_malloc __libc_free __libc_calloc __libc_realloc __libc_memalign
+        malloc_info malloc_good_size nallocx sdallocx
+        __libc_malloc __libc_free __libc_calloc __libc_realloc __libc_memalign
         __libc_valloc __libc_pvalloc __posix_memalign dlclose
         _Znwm _Znam _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t
         _ZnwmSt11align_val_tRKSt9nothrow_t _ZnamSt11align_val_tRKSt9nothrow_t _ZdlPv _ZdaPv _ZdlPvRKSt9nothrow_t
