@@ -7,6 +7,7 @@
 #include "test/bench/workloads/workload.h"
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 namespace bench {
@@ -56,38 +57,52 @@ namespace {
 
 site site_at(size_t i) { return reinterpret_cast<site>(reinterpret_cast<uintptr_t>(bench_sites) + i * site_bytes); }
 
-} // namespace
+// Calls are spread over the sites as in real programs, by Zipf's law: every doubling of the rank is called as often, so
+// the first 10 of 60,000 sites make a fifth of the calls. Where a site lies in the code has nothing to do with its
+// rank.
+struct call_mix {
+  size_t types;
+  unsigned octaves; // how often types doubles from 1, rounded up
+  size_table sizes{40};
+  random_source random{41};
 
-// A program with N call sites does not go through them evenly: half of the calls come from one in 16. A site has one
-// size.
-outcome types_curve(const options &o) {
-  const size_t types = std::clamp<size_t>(o.types, 1, site_count);
-  const size_t busy = types / 16 ? types / 16 : 1;
-  const size_table sizes(40);
-  random_source random(41);
-  std::vector<uint64_t *> items(10000);
-  const auto make = [&](uint64_t value) {
-    const uint64_t bits = random.next();
-    const size_t i = random.below(bits & 1 ? busy : types);
-    // Spread over the whole table, so that few types are no denser in the code than many.
-    const size_t at = i * (site_count / types);
+  explicit call_mix(size_t n) : types(n), octaves(unsigned(std::bit_width(n))) {}
+
+  size_t pick() {
+    for (;;) {
+      const size_t first = size_t{1} << random.below(octaves);
+      const size_t rank = first + random.below(first) - 1;
+      if (rank < types)
+        return rank;
+    }
+  }
+  // A site has one size.
+  uint64_t *make(size_t rank, uint64_t value) {
+    const size_t at = rank * 40503 % site_count;
     auto *p = static_cast<uint64_t *>(checked(site_at(at)(sizes[at])));
     *p = value;
     return p;
-  };
+  }
+};
+
+} // namespace
+
+outcome types_curve(const options &o) {
+  call_mix mix(std::clamp<size_t>(o.types, 1, site_count));
+  std::vector<uint64_t *> items(10000);
   for (size_t i = 0; i < items.size(); i++)
-    items[i] = make(i);
+    items[i] = mix.make(mix.pick(), i);
   // Every site once, so that the timed part holds no first calls.
-  for (size_t i = 0; i < types; i++)
-    free(checked(site_at(i * (site_count / types))(sizes[i * (site_count / types)])));
+  for (size_t i = 0; i < mix.types; i++)
+    free(mix.make(i, i));
   outcome x;
   const uint64_t pairs = o.scaled(5e6);
   const uint64_t begin = thread_cpu_ns();
   for (uint64_t i = 0; i < pairs; i++) {
-    uint64_t *&slot = items[random.below(items.size())];
+    uint64_t *&slot = items[mix.random.below(items.size())];
     x.check += *slot;
     free(slot);
-    slot = make(i);
+    slot = mix.make(mix.pick(), i);
   }
   x.ns_median = x.ns_least = double(thread_cpu_ns() - begin) / double(pairs);
   for (uint64_t *p : items)
