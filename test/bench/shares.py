@@ -10,12 +10,15 @@ import subprocess
 
 
 def stretch(libc):
-    """First and last address of libc's malloc.o: from the last other symbol before malloc to the next after malloc_info."""
+    """First and last address of libc's malloc.o: from the last symbol of another object before it to the next after it.
+
+    __default_morecore is malloc.o's own; functions without a symbol lie on both sides of those with one."""
     shown = subprocess.run(["nm", "-D", "--defined-only", "-n", libc], capture_output=True, text=True, check=True)
     symbols = [(int(m[1], 16), m[2]) for m in re.finditer(r"^(\w+) [TWi] (\w+)", shown.stdout, re.M)]
     malloc = next(a for a, name in symbols if name == "malloc")
     info = next(a for a, name in symbols if name == "malloc_info")
-    return max(a for a, _ in symbols if a < malloc), min(a for a, _ in symbols if a > info)
+    return (max(a for a, name in symbols if a < malloc and name != "__default_morecore"),
+            min(a for a, _ in symbols if a > info))
 
 
 def of(case, runner, libc):

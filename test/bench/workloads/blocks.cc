@@ -95,22 +95,21 @@ outcome fragmented(const options &o) {
   std::vector<uint64_t *> survivors;
   outcome x;
   for (size_t size : sizes) {
-    // 20 MiB of each size; what is left of the sizes before lies in between.
-    std::vector<uint64_t *> items(o.scaled(20.0 * 1048576 / double(size)));
+    // 40 MiB of each size; what is left of the sizes before lies in between.
+    std::vector<uint64_t *> items(o.scaled(40.0 * 1048576 / double(size)));
     for (size_t i = 0; i < items.size(); i++)
       items[i] = item_make(size, i);
-    for (size_t i = items.size(); i > 1; i--)
-      std::swap(items[i - 1], items[random.below(i)]);
-    for (size_t i = 0; i < items.size(); i++) {
-      x.check = x.check * 3 + *items[i];
-      if (i % 10 == 0)
-        survivors.push_back(items[i]);
+    for (uint64_t *p : items) {
+      if (random.below(10) == 0)
+        survivors.push_back(p);
       else
-        free(items[i]);
+        free(p);
     }
   }
-  for (uint64_t *p : survivors)
+  for (uint64_t *p : survivors) {
+    x.check = x.check * 3 + *p;
     free(p);
+  }
   return x;
 }
 
