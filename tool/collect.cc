@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "tool/dump_file.h"
+#include "tool/environment.h"
 #include "tool/error.h"
 #include "tool/writer.h"
 
@@ -20,8 +21,7 @@ namespace fs = std::filesystem;
 
 // A comma would end the value in MALLOC9_CONF, and % begins a field of the template.
 std::string temporary_root() {
-  const char *given = std::getenv("TMPDIR");
-  const std::string root = given != nullptr ? given : "";
+  std::string root = environment_value("TMPDIR");
   return !root.starts_with('/') || root.find_first_of(",%") != std::string::npos ? "/tmp" : root;
 }
 

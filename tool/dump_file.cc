@@ -71,7 +71,9 @@ void check(dump_file &dump, size_t size) {
 
 dump_file dump_load(const std::string &path) {
   const reader r = open_dump(path);
-  dump_file dump{path, words_for(r, sizeof(format::header)), {}};
+  dump_file dump;
+  dump.path = path;
+  dump.memory = words_for(r, sizeof(format::header));
   size_t size = r.read_some(dump.memory.get(), sizeof(format::header));
   format::header header{};
   std::memcpy(&header, dump.memory.get(), size);

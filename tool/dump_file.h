@@ -16,7 +16,7 @@ constexpr uint64_t dump_max_size = uint64_t{4} << 30; // bytes
 struct dump_file {
   std::string path;
   std::unique_ptr<uint64_t[]> memory;
-  statistics_view view;
+  statistics_view view{};
 };
 
 // Throws error: "PATH: what is wrong (at byte N)".

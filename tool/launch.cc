@@ -14,6 +14,7 @@ namespace {
 
 std::vector<char *> pointers(const std::vector<std::string> &strings) {
   std::vector<char *> out;
+  out.reserve(strings.size() + 1);
   for (const std::string &s : strings)
     out.push_back(const_cast<char *>(s.c_str())); // posix_spawn takes what execve takes
   out.push_back(nullptr);
@@ -38,7 +39,8 @@ child_process::child_process(const std::string &path, const std::vector<std::str
     if (!is_ignored(signal))
       sigaddset(&watched, signal);
   sigaddset(&watched, SIGCHLD);
-  signal(SIGCHLD, SIG_DFL); // if it was ignored there would be no status to wait for
+  struct sigaction counted {};
+  sigaction(SIGCHLD, &counted, nullptr); // to its default: were it ignored, there would be no status to wait for
   sigset_t before;
   sigprocmask(SIG_BLOCK, &watched, &before);
   posix_spawnattr_t attributes;

@@ -2,12 +2,12 @@
 #include "tool/library_path.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "tool/environment.h"
 #include "tool/error.h"
 #include "tool/program_check.h"
 
@@ -49,7 +49,7 @@ std::string checked(const std::string &path) {
 std::string library_find(const std::string &given) {
   if (!given.empty())
     return checked(given);
-  if (const char *path = std::getenv("MALLOC9_LIB"); path != nullptr && *path != '\0')
+  if (const std::string path = environment_value("MALLOC9_LIB"); !path.empty())
     return checked(path);
   std::error_code failed;
   const fs::path folder = fs::read_symlink("/proc/self/exe", failed).parent_path();

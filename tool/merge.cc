@@ -60,7 +60,7 @@ void merger::add(const model &m) {
   added += processes;
 }
 
-std::vector<model_cell> merger::cells_of(const merged_type &type, const model &m) const {
+std::vector<model_cell> merger::cells_of(const merged_type &type, const model &m) {
   std::vector<model_cell> cells;
   for (uint32_t z = 0; z < m.zones.size(); z++) {
     const auto found = type.cells.find(m.zones[z].size);

@@ -27,7 +27,7 @@ private:
     std::map<uint64_t, std::map<int32_t, counts>> cells; // by size of the zone, by CPU
   };
   uint32_t add_module(const model_module &module);
-  std::vector<model_cell> cells_of(const merged_type &type, const model &m) const;
+  static std::vector<model_cell> cells_of(const merged_type &type, const model &m);
 
   uint64_t added = 0;
   std::vector<model_module> modules;

@@ -9,7 +9,7 @@
 
 namespace m9::tool {
 
-output standard_output() { return output(STDOUT_FILENO, "standard output"); }
+output standard_output() { return {STDOUT_FILENO, "standard output"}; }
 
 void output::put(std::string_view text) {
   pending += text;

@@ -2,7 +2,6 @@
 #include "tool/program_check.h"
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <sstream>
 
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "tool/elf_file.h"
+#include "tool/environment.h"
 #include "tool/error.h"
 #include "tool/unique_fd.h"
 
@@ -47,8 +47,8 @@ std::string why_not_executable(const std::string &path) {
 found_program find_program(const std::string &name) {
   if (name.find('/') != std::string::npos)
     return {name, why_not_executable(name)};
-  const char *path = std::getenv("PATH");
-  std::istringstream folders(path != nullptr ? path : "/usr/local/bin:/bin:/usr/bin");
+  const std::string path = environment_value("PATH");
+  std::istringstream folders(path.empty() ? "/usr/local/bin:/bin:/usr/bin" : path);
   for (std::string folder; std::getline(folders, folder, ':');) {
     const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
     if (is_regular_file(candidate) && ::access(candidate.c_str(), X_OK) == 0)

@@ -40,7 +40,7 @@ struct run_options {
 // new and nothing came.
 class dump_target {
 public:
-  explicit dump_target(const std::string &file) : path(file) {
+  explicit dump_target(std::string file) : path(std::move(file)) {
     if (path.empty())
       return;
     fd = unique_fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
@@ -107,8 +107,10 @@ std::vector<std::string> environment_for(const std::string &library, const std::
 
 std::string why_nothing(const std::string &name, pid_t pid, int status) {
   const std::string who = fmt::format("{} (pid {}) left no statistics: ", name, pid);
-  if (WIFSIGNALED(status))
-    return who + fmt::format("signal {} ({}) killed it", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  if (WIFSIGNALED(status)) {
+    const char *description = sigdescr_np(WTERMSIG(status));
+    return who + fmt::format("signal {} ({}) killed it", WTERMSIG(status), description ? description : "real-time");
+  }
   return who + "it ended without its exit handlers (_exit, exec of another program), or the library was not in use";
 }
 

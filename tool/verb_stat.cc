@@ -47,11 +47,11 @@ ordered_json type_json(const model &m, const model_type &type) {
 }
 
 void print_json(output &out, const model &m) {
-  out.print("{{\"program\": {}, \"pid\": {}, \"mode\": \"{}\", \"mode_reason\": {}, \"command\": {}, \"notes\": {{",
+  out.print(R"({{"program": {}, "pid": {}, "mode": "{}", "mode_reason": {}, "command": {}, "notes": {{)",
             dump(m.program), m.pid, view_mode_name(m.mode), dump(m.mode_reason), dump(m.command));
   for (size_t i = 0; i < m.notes.size(); i++)
     out.print("{}{}: {}", i != 0 ? ", " : "", dump(m.notes[i].name), m.notes[i].value);
-  out.put("}, \"types\": [");
+  out.put(R"(}, "types": [)");
   const char *before = "\n";
   for (const uint32_t i : types_sorted(m)) {
     out.print("{}{}", before, dump(type_json(m, m.types[i])));

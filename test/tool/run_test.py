@@ -290,8 +290,8 @@ class RunReal(unittest.TestCase):
 
     def test_found_beside_the_command(self):
         del self.environment["MALLOC9_LIB"]
-        if os.path.samefile(os.path.join(os.path.dirname(tool), "../preload/libmalloc9.so"), real):
-            self.assertIn("bytes live", self.run_tool("ls", "/").stderr)
+        self.assertTrue(os.path.samefile(os.path.join(os.path.dirname(tool), "../preload/libmalloc9.so"), real))
+        self.assertIn("bytes live", self.run_tool("ls", "/").stderr)
 
     def test_children(self):
         done = self.run_tool("--children", "bash", "-c", "ls / | sort | cat; exit 4")
