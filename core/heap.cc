@@ -16,7 +16,7 @@ namespace m9 {
 namespace {
 
 constinit mutex start_lock(lock_rank::process); // the fields below
-bool begun, configured, child;
+bool begun, configured, child, recovered;
 format::run_mode mode = format::run_mode::boot; // (i) once configured
 const char *mode_reason = "";
 std::atomic<uint64_t> notes[unsigned(heap_note::count)]; // (a) relaxed
@@ -31,13 +31,17 @@ void arm() {
 // In a child that no fork handler ran in (_Fork, clone): the locks may belong to threads that do not exist here, and
 // what they protect may be half changed. What is lost is memory, never a count.
 void locks_recover() {
+  fork_thread.store(0, std::memory_order_relaxed);
   for (keg &k : kegs)
     if (k.lock.held()) {
       keg_abandon(k);
       k.lock.reset();
+      recovered = true;
     }
-  if (extents_lock.held())
+  if (extents_lock.held()) {
     extents_abandon();
+    recovered = true;
+  }
   for (mutex *m : {&malloc_mtx, &extents_lock, &meta_lock})
     m->reset();
 }
@@ -89,6 +93,7 @@ void heap_configure(const heap_options &options) {
 format::run_mode heap_mode() { return mode; }
 const char *heap_mode_reason() { return mode_reason; }
 bool heap_is_child() { return child; }
+bool heap_is_recovered() { return recovered; }
 
 void heap_fork_prepare() M9_UNCHECKED {
   heap_enter();
@@ -100,10 +105,12 @@ void heap_fork_prepare() M9_UNCHECKED {
   meta_lock.lock();
   fork_mask = mask; // under the locks: two threads may fork at once
   fork_prepared = true;
+  fork_thread.store(reinterpret_cast<uintptr_t>(__builtin_thread_pointer()), std::memory_order_relaxed);
 }
 
 void heap_fork_parent() M9_UNCHECKED {
   fork_prepared = false;
+  fork_thread.store(0, std::memory_order_relaxed);
   meta_lock.unlock();
   extents_lock.unlock();
   for (keg &k : kegs)
@@ -121,6 +128,7 @@ void heap_fork_child() M9_UNCHECKED {
     k.lock.reset();
   malloc_mtx.reset();
   start_lock.reset();
+  fork_thread.store(0, std::memory_order_relaxed);
   heap_enter();
   fork_prepared = false;
   signals_restore(fork_mask);

@@ -29,6 +29,7 @@ void heap_configure(const heap_options &options);
 format::run_mode heap_mode();
 const char *heap_mode_reason(); // why not rseq; empty otherwise
 bool heap_is_child();           // made by fork from a process of ours
+bool heap_is_recovered();       // a child that had to abandon what other threads were changing
 
 // The verbs that this thread may use now.
 inline verbs heap_verbs() { return process_is_guest() ? verbs::none : percpu_verbs; }

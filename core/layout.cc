@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/layout.h"
 
+#include <atomic>
+
 #include "core/cell.h"
 #include "core/extent.h"
 #include "core/meta.h"
@@ -133,6 +135,7 @@ slab *layout_slab(unsigned c, uint32_t number) {
   s->tags = reinterpret_cast<uint16_t *>(k.tags.start) + size_t{number} * k.slab_items;
   s->number = number;
   s->zone = uint8_t(c);
+  std::atomic_ref(zones[c].items).store(n * k.slab_items, std::memory_order_release);
   return s;
 }
 
@@ -168,8 +171,10 @@ item_place layout_find(const void *p) {
     if (c >= zone_count)
       return place;
     auto number = uint64_t((at - zones[c].base) / class_slab_bytes(unsigned(c)));
-    if (number >= kegs[c].slabs)
+    if (number >= kegs[c].slabs) {
+      place.zone = unsigned(c);
       return place;
+    }
     s = keg_slab(kegs[c], uint32_t(number));
   }
   const zone &z = zones[s->zone];

@@ -26,11 +26,11 @@ bool layout_slab_back(unsigned c, slab &s);
 
 // What an address is in the zones.
 struct item_place {
-  unsigned zone;  // zone_count: not in any slab that exists
+  unsigned zone;  // zone_count: not in a zone's addresses
   uint32_t index; // of the item it lies in
   size_t inside;  // bytes from the item's start
   uint8_t *start; // of the item
-  uint16_t *tag;  // its tag
+  uint16_t *tag;  // its tag; nullptr: no slab is there yet
 };
 item_place layout_find(const void *p);
 

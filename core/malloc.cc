@@ -6,6 +6,7 @@
 #include "core/large.h"
 #include "core/layout.h"
 #include "core/misuse.h"
+#include "core/page_map.h"
 
 namespace m9 {
 namespace {
@@ -66,7 +67,7 @@ void free_slow(void *p) {
     foreign.free(p);
     return;
   }
-  uint16_t tag = *at.tag;
+  uint16_t tag = at.tag ? *at.tag : 0;
   if (at.inside || tag == 0 || (tag & tag_freed))
     misuse(p, "free");
   *at.tag = tag | tag_freed;
@@ -77,7 +78,7 @@ void free_slow(void *p) {
 size_t checked_size(const void *p, const char *call) {
   item_place at = layout_find(p);
   if (at.zone < zone_count) {
-    uint16_t tag = *at.tag;
+    uint16_t tag = at.tag ? *at.tag : 0;
 #if M9_COUNTING
     if (at.inside || tag == 0 || (tag & tag_freed))
       misuse(p, call);
@@ -102,10 +103,11 @@ size_t usable_size(const void *p, const char *call) {
 bool size_mismatch(const void *p, size_t size, size_t alignment) {
   heap_enter();
   item_place at = layout_find(p);
-  if (at.zone == zone_count)
-    return size > large_size(p);
   unsigned c = alignment > 16 ? class_of_aligned(size, alignment) : size > zone_size_max ? zone_count : class_of(size);
-  return c != at.zone;
+  if (at.zone < zone_count || c < zone_count)
+    return c != at.zone;
+  size_t bytes = large_size(p), page = size_t{1} << page_map_page_shift();
+  return bytes != 0 && bytes != ((size + page - 1) & ~(page - 1));
 }
 
 void *realloc_in_place(void *p, size_t size) {

@@ -63,7 +63,7 @@ template <class Kind> [[gnu::always_inline]] inline void *malloc_fast(size_t siz
   const zone &z = zones[c];
   uint64_t offset = reinterpret_cast<uint64_t>(p) - z.base;
   auto index = uint64_t(__extension__(unsigned __int128)(offset) * z.reciprocal >> 64);
-  if (index * z.size != offset) [[unlikely]]
+  if (index * z.size != offset || index >= z.items) [[unlikely]]
     return free_slow(p);
 #if !M9_COUNTING
   uint64_t pushed = rseq::push_and_count(z.cache, index, 0);

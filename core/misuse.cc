@@ -42,7 +42,7 @@ line begin(const void *p, const char *call) {
 
 [[noreturn]] void misuse_item(const void *p, const char *call, const item_place &at) {
   uint64_t size = class_size(at.zone);
-  uint16_t tag = *at.tag;
+  uint16_t tag = at.tag ? *at.tag : 0;
   line text = begin(p, call);
   if (at.inside) {
     text.add(", inside an item: ").number(at.inside).add(" bytes into ").hex(reinterpret_cast<uintptr_t>(at.start));

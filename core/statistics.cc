@@ -252,7 +252,7 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
 
 } // namespace
 
-bool statistics_make(const statistics_about &about, statistics_image &image) M9_UNCHECKED {
+bool statistics_make(const statistics_about &about, statistics_image &image, size_t spare) M9_UNCHECKED {
   heap_enter();
   malloc_types_name();
   locked guard(malloc_mtx);
@@ -262,15 +262,21 @@ bool statistics_make(const statistics_about &about, statistics_image &image) M9_
   uint32_t strings = 0;
   size_t size = image_write(nullptr, all, about, strings, cells);
   image.mapped = (size + 65535) / 65536 * 65536;
-  image.data = reinterpret_cast<unsigned char *>(pages_map(image.mapped));
-  if (!image.data)
-    return false;
+  if (uintptr_t fresh = pages_map(image.mapped)) {
+    image.data = reinterpret_cast<unsigned char *>(fresh);
+  } else {
+    image.mapped = 0;
+    if (size > spare)
+      return false;
+    __builtin_memset(image.data, 0, size);
+  }
   image.size = image_write(image.data, all, about, strings, cells);
   return true;
 }
 
 void statistics_release(statistics_image &image) {
-  pages_unmap(reinterpret_cast<uintptr_t>(image.data), image.mapped);
+  if (image.mapped)
+    pages_unmap(reinterpret_cast<uintptr_t>(image.data), image.mapped);
   image = {};
 }
 

@@ -20,11 +20,12 @@ struct statistics_about {
 struct statistics_image {
   unsigned char *data; // pages of its own
   size_t size;         // bytes of the image
-  size_t mapped;
+  size_t mapped;       // bytes of those pages; 0: in the spare memory
 };
 
-// False: no memory.
-bool statistics_make(const statistics_about &about, statistics_image &image);
+// In pages of its own or, where the kernel gives none, in the `spare` bytes that image.data points to. False: no
+// memory.
+bool statistics_make(const statistics_about &about, statistics_image &image, size_t spare);
 void statistics_release(statistics_image &image);
 
 } // namespace m9

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A zone: one size class as malloc and free see it. The fast paths read `zone` (one cache line, immutable once the
-// process is ready); everything behind it is the keg's. An item is named by its 32-bit index in the zone:
+// A zone: one size class as malloc and free see it. The fast paths read `zone` (one cache line that changes only when a
+// slab is made); everything behind it is the keg's. An item is named by its 32-bit index in the zone:
 //   item = base + index * size;   index = (offset * reciprocal) >> 64
 // and its tag, tags[index], is 0 when it was never handed out, t (1..0x7fff) while a program holds it and counts
 // against cell t of its zone, and t | tag_freed after it was freed.
@@ -26,7 +26,8 @@ struct alignas(64) zone {
   uint32_t cache;      // offset of its cache in a per-CPU block (i)
   uint32_t cells;      // offset of tag 0's cell in a per-CPU block (i)
   uint32_t cache_most; // items that a CPU's cache may grow to (i) // uz_bucket_size_max
-  uint64_t spare[2];
+  uint64_t items;      // that have slabs: indices below have a tag (z)
+  uint64_t spare;
 };
 static_assert(sizeof(zone) == 64);
 

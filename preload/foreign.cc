@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What other objects do behind our back: libraries loaded with RTLD_DEEPBIND give us pointers of libc's own allocator,
-// and dlclose makes call sites disappear.
+// What other code does behind our back: libraries loaded with RTLD_DEEPBIND give us pointers of libc's own allocator,
+// dlclose makes call sites disappear, clone makes children that share our memory.
+#include <cstdarg>
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
+#include <sched.h>
 
 #include "core/malloc_type.h"
 #include "core/misuse.h"
 #include "preload/kinds.h"
 #include "preload/start.h"
 #include "shim/modules.h"
+#include "shim/process.h"
 
 namespace m9 {
 
@@ -25,14 +28,7 @@ void foreign_start() {
 
 namespace {
 
-using dlclose_function = int (*)(void *);
-
-dlclose_function real_dlclose() {
-  static constinit dlclose_function found = nullptr;
-  if (!found)
-    found = reinterpret_cast<dlclose_function>(dlsym(RTLD_NEXT, "dlclose"));
-  return found;
-}
+template <class Function> Function real(const char *name) { return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name)); }
 
 } // namespace
 } // namespace m9
@@ -40,7 +36,27 @@ dlclose_function real_dlclose() {
 // dlclose(3), and then: what was unloaded keeps its types and their names, but its addresses may get others.
 M9_EXPORT int dlclose(void *handle) {
   m9::malloc_types_name();
-  int result = m9::real_dlclose()(handle);
+  int result = m9::real<int (*)(void *)>("dlclose")(handle);
   m9::malloc_types_forget_unloaded();
+  return result;
+}
+
+// clone(2). A child that shares our memory without being a thread has no rseq of its own: the fast paths are off while
+// it runs, which without CLONE_VFORK nobody can tell, so then for good.
+M9_EXPORT int clone(int (*run)(void *), void *stack, int flags, void *argument, ...) {
+  va_list rest;
+  va_start(rest, argument);
+  auto *parent_tid = va_arg(rest, pid_t *);
+  void *tls = va_arg(rest, void *);
+  auto *child_tid = va_arg(rest, pid_t *);
+  va_end(rest);
+  using function = int (*)(int (*)(void *), void *, int, void *, ...);
+  auto real = m9::real<function>("clone");
+  bool shares = (flags & CLONE_VM) && !(flags & CLONE_THREAD);
+  if (shares)
+    m9::process_share_begin();
+  int result = real(run, stack, flags, argument, parent_tid, tls, child_tid);
+  if (shares && (result < 0 || (flags & CLONE_VFORK)))
+    m9::process_share_end();
   return result;
 }

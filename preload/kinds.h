@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #include "core/malloc.h"
 
@@ -30,29 +31,32 @@ struct libc_kind {
   }
 };
 
-// Calls the program's new-handler; false when there is none. Throws what the handler throws.
-bool new_handler_call();
+// The program's new-handler, or nullptr.
+std::new_handler new_handler_find();
 // Throws std::bad_alloc by the C++ library that the program has; stops the program where it has none.
 [[noreturn]] void new_failed();
+// What a nothrow operator does when memory is refused and there is a handler.
+void *new_nothrow_retry(size_t size, size_t alignment);
 
 template <bool throws> struct new_kind {
-  template <class Try> static void *until(Try attempt) {
+  // [new.delete.single]: calls the handler and tries again until it works, there is no handler, or that throws.
+  template <class Try> static void *until(size_t size, size_t alignment, Try attempt) {
     for (;;) {
       if (void *p = attempt()) [[likely]]
         return p;
-      if (!new_handler_call()) {
-        if constexpr (throws)
-          new_failed();
-        else
-          return nullptr;
-      }
+      if constexpr (!throws)
+        return new_nothrow_retry(size, alignment);
+      std::new_handler handler = new_handler_find();
+      if (!handler)
+        new_failed();
+      handler();
     }
   }
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, uintptr_t caller) {
-    return until([=] { return malloc_slow(size, caller); });
+    return until(size, 1, [=] { return malloc_slow(size, caller); });
   }
   [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell, int64_t popped) {
-    return until([&z, cell, popped] { return malloc_refill(z, cell, popped); });
+    return until(z.size, 1, [&z, cell, popped] { return malloc_refill(z, cell, popped); });
   }
 };
 

@@ -28,14 +28,27 @@ void *cxx_find(const char *name) {
 
 } // namespace
 
-bool new_handler_call() {
+std::new_handler new_handler_find() {
   auto get = &_ZSt15get_new_handlerv;
   if (!get)
     get = reinterpret_cast<decltype(get)>(cxx_find("_ZSt15get_new_handlerv"));
-  auto handler = get ? get() : nullptr;
-  if (handler)
-    handler();
-  return handler != nullptr;
+  return get ? get() : nullptr;
+}
+
+// A handler may throw, and only code of the C++ library can catch that: its own nothrow operator calls the throwing
+// one, which is ours.
+void *new_nothrow_retry(size_t size, size_t alignment) {
+  if (!new_handler_find())
+    return nullptr;
+  if (alignment > 16) {
+    auto *next = cxx_find("_ZnwmSt11align_val_tRKSt9nothrow_t");
+    auto call = reinterpret_cast<void *(*)(size_t, size_t, const std::nothrow_t *)>(next);
+    std::nothrow_t tag;
+    return call ? call(size, alignment, &tag) : nullptr;
+  }
+  auto call = reinterpret_cast<void *(*)(size_t, const std::nothrow_t *)>(cxx_find("_ZnwmRKSt9nothrow_t"));
+  std::nothrow_t tag;
+  return call ? call(size, &tag) : nullptr;
 }
 
 void new_failed() {
@@ -53,14 +66,16 @@ template <bool throws> void *aligned_new(size_t size, std::align_val_t alignment
   auto power = size_t(alignment);
   if (power <= 16)
     return malloc_fast<new_kind<throws>>(size, caller);
-  return new_kind<throws>::until([=] { return aligned_slow(power, size, caller); });
+  return new_kind<throws>::until(size, power, [=] { return aligned_slow(power, size, caller); });
 }
 
-// The compiler passes the size of the type, so a wrong one is a bug worth counting; larger than the item is all that
-// can be told for nothing.
+// The compiler passes the size of the type, so a wrong one is a bug worth counting.
 [[gnu::always_inline]] inline void sized_delete(void *p, size_t size) {
   uint64_t c = (reinterpret_cast<uint64_t>(p) - zones_base) >> zone_shift;
-  if (c < fast.zones_limit && size > zones[c].size) [[unlikely]]
+  if (c >= fast.zones_limit || size > zone_size_max) [[unlikely]]
+    return free_checked(p, size, 1);
+  uint64_t told = size <= small_size_max ? small_classes.of_16[(size + 15) / 16] : class_of_medium(size);
+  if (told != c) [[unlikely]]
     return free_checked(p, size, 1);
   free_fast(p);
 }
@@ -98,5 +113,5 @@ M9_OPERATOR void operator delete(void *p, std::align_val_t) noexcept { free_fast
 M9_OPERATOR void operator delete[](void *p, std::align_val_t) noexcept { free_fast(p); }
 M9_OPERATOR void operator delete(void *p, std::align_val_t, const std::nothrow_t &) noexcept { free_fast(p); }
 M9_OPERATOR void operator delete[](void *p, std::align_val_t, const std::nothrow_t &) noexcept { free_fast(p); }
-M9_OPERATOR void operator delete(void *p, size_t n, std::align_val_t) noexcept { sized_delete(p, n); }
-M9_OPERATOR void operator delete[](void *p, size_t n, std::align_val_t) noexcept { sized_delete(p, n); }
+M9_OPERATOR void operator delete(void *p, size_t n, std::align_val_t a) noexcept { free_checked(p, n, size_t(a)); }
+M9_OPERATOR void operator delete[](void *p, size_t n, std::align_val_t a) noexcept { free_checked(p, n, size_t(a)); }

@@ -10,6 +10,7 @@
 #include "core/table.h"
 #include "shim/pages.h"
 #include "shim/panic.h"
+#include "shim/standard_error.h"
 #include "shim/system.h"
 #include "shim/text.h"
 
@@ -21,44 +22,35 @@ text_buffer<256> program;
 text_buffer<1024> command;
 uint64_t start_ns;
 std::atomic<uint32_t> sequence;
-// Standard error as it was at start, and a duplicate that survives a program which closes it before it ends.
-int kept_stderr = -1;
-uint64_t stderr_device, stderr_inode;
+// For the image and the table when the kernel gives no more memory at the end. Untouched until then.
+constexpr size_t reserve_size = 2 * 1024 * 1024;
+uintptr_t reserve;
 
 bool is_first() { return conf.first_pid == 0 || conf.first_pid == process_id(); }
 
-// Only a descriptor that still is the file it was at start: a program that closes all and opens its own files gets
-// our number too.
-int report_descriptor() {
-  if (kept_stderr < 0 || descriptor_same(2, stderr_device, stderr_inode))
-    return 2;
-  return descriptor_same(kept_stderr, stderr_device, stderr_inode) ? kept_stderr : -1;
-}
-
-void say(const char *what) {
-  text_buffer<1024> line;
-  line.add("malloc9: ").add(what).put('\n');
-  if (int fd = report_descriptor(); fd >= 0)
-    file_write(fd, line.c_str(), line.size());
-}
-
 bool image_make(statistics_image &image) {
-  return statistics_make({program.c_str(), command.c_str(), start_ns, sequence.load(std::memory_order_relaxed)}, image);
+  image = {reinterpret_cast<unsigned char *>(reserve), 0, 0};
+  return statistics_make({program.c_str(), command.c_str(), start_ns, sequence.load(std::memory_order_relaxed)}, image,
+                         reserve ? reserve_size / 2 : 0);
 }
 
 void image_print(const statistics_image &image, int fd) {
   statistics_view view;
   if (view_open(view, image.data, image.size).what)
-    return say("the statistics are not readable: please report this");
+    return complain("the statistics are not readable: please report this");
   uint32_t types = view_count(view, format::section_kind::types);
   size_t size = (types * (sizeof(type_sum) + sizeof(uint32_t)) + 65536) / 65536 * 65536;
   uintptr_t memory = pages_map(size);
+  bool ours = memory == 0 && reserve != 0 && size <= reserve_size / 2;
+  if (ours)
+    memory = reserve + reserve_size / 2;
   if (!memory)
-    return say("no memory for the table");
+    return complain("no memory for the table");
   auto *sums = reinterpret_cast<type_sum *>(memory);
   auto write = [](void *context, const char *data, size_t n) { file_write(*static_cast<int *>(context), data, n); };
   table_print(view, sums, reinterpret_cast<uint32_t *>(sums + types), {write, &fd});
-  pages_unmap(memory, size);
+  if (!ours)
+    pages_unmap(memory, size);
 }
 
 using path_text = text_buffer<path_most>;
@@ -94,22 +86,21 @@ path_text dump_path(uint32_t number) {
   return path;
 }
 
-// To a name beside it first, so that a reader never sees half a dump and a full disk leaves the old one.
+// To a name beside it first, so that a reader never sees half a dump and a full disk leaves the old one. What is no
+// regular file (/dev/stdout, a pipe, a link) is written to where it stands.
 long dump_write(const statistics_image &image, const char *path) {
+  bool special = file_is_special(path);
   path_text beside;
   beside.add(path).add(".part");
-  int fd = file_create(beside.c_str());
-  bool whole = fd >= 0;
-  if (!whole) // a device, or a directory where nothing can be created
-    fd = file_create(path);
+  int fd = special ? file_open_special(path) : file_create(beside.c_str());
   if (fd < 0)
     return fd;
   long result = file_write(fd, image.data, image.size);
   long closed = file_close(fd);
   result = result < 0 ? result : closed;
-  if (whole && result == 0)
+  if (!special && result == 0)
     result = file_rename(beside.c_str(), path);
-  if (whole && result < 0)
+  if (!special && result < 0)
     file_remove(beside.c_str());
   return result;
 }
@@ -125,7 +116,7 @@ void audit_print() {
         .add(" expected, ")
         .number(r.found)
         .add(" found");
-    say(line.c_str());
+    complain(line.c_str());
     abort();
   }
   line.add("audit: ok: ")
@@ -137,7 +128,7 @@ void audit_print() {
       .add(" items live");
   if (r.in_flight)
     line.add(", ").number(r.in_flight).add(" in flight at fork");
-  say(line.c_str());
+  complain(line.c_str());
 }
 
 } // namespace
@@ -149,15 +140,17 @@ void report_start(const configuration &c, int argc, char **argv) {
     program.add(text_base_name(argv[0]));
   for (int i = 0; i < argc; i++)
     command.add(i ? " " : "").add(argv[i]);
-  if ((c.print_exit || c.audit_exit || c.dump[0]) && descriptor_identity(2, stderr_device, stderr_inode))
-    kept_stderr = descriptor_keep(2);
+  bool reports = c.print_exit || c.audit_exit || c.dump[0];
+  standard_error_start(reports);
+  if (reports)
+    reserve = pages_map(reserve_size);
 }
 
 void report_table() {
   statistics_image image{};
   if (!image_make(image))
-    return say("no memory for the statistics");
-  if (int fd = report_descriptor(); fd >= 0)
+    return complain("no memory for the statistics");
+  if (int fd = standard_error(); fd >= 0)
     image_print(image, fd);
   statistics_release(image);
 }
@@ -168,11 +161,11 @@ void report_dump() {
   uint32_t number = sequence.fetch_add(1, std::memory_order_relaxed) + 1;
   statistics_image image{};
   if (!image_make(image))
-    return say("no memory for the statistics");
+    return complain("no memory for the statistics");
   path_text path = dump_path(number);
   if (long error = dump_write(image, path.c_str()); error < 0) {
     text_buffer<1024> line;
-    say(line.add("cannot write ").add(path.c_str()).add(": ").add(error_text(error)).c_str());
+    complain(line.add("cannot write ").add(path.c_str()).add(": ").add(error_text(error)).c_str());
   }
   statistics_release(image);
 }

@@ -9,6 +9,9 @@
 #include "shim/syscall.h"
 
 namespace m9 {
+
+constinit std::atomic<uintptr_t> fork_thread{0};
+
 namespace {
 
 constexpr uint64_t signal_bit(int s) { return uint64_t{1} << (s - 1); }

@@ -11,6 +11,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "shim/percpu_layout.h"
+
 #if defined(__clang__)
 #define M9_CAPABILITY __attribute__((capability("mutex")))
 #define M9_SCOPED __attribute__((scoped_lockable))
@@ -29,6 +31,13 @@
 
 namespace m9 {
 
+// Between the fork handlers the forking thread owns every lock. Handlers of others that run in between on that thread
+// allocate, so for it locking and unlocking do nothing then.
+extern M9_HIDDEN std::atomic<uintptr_t> fork_thread; // its thread pointer, 0: nobody forks (a) relaxed
+inline bool fork_is_mine() {
+  return fork_thread.load(std::memory_order_relaxed) == reinterpret_cast<uintptr_t>(__builtin_thread_pointer());
+}
+
 // The order in which locks are taken, and in which fork takes them all.
 enum class lock_rank : uint8_t { process, types, zone, extents, meta };
 
@@ -37,6 +46,8 @@ public:
   constexpr explicit mutex(lock_rank rank) : m_rank(rank) {}
   // Both return true when the lock had to be waited for.
   bool lock() M9_ACQUIRES() {
+    if (fork_is_mine()) [[unlikely]]
+      return false;
     rank_check_acquire();
     uint32_t expected = 0;
     // Acquire: pairs with the release in unlock().
@@ -46,6 +57,8 @@ public:
     return true;
   }
   void unlock() M9_RELEASES() {
+    if (fork_is_mine()) [[unlikely]]
+      return;
     rank_check_release();
     if (m_state.exchange(0, std::memory_order_release) == 2) [[unlikely]] // pairs with the acquire in lock()
       wake();

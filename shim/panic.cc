@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <sys/syscall.h>
 
+#include "shim/standard_error.h"
 #include "shim/syscall.h"
 #include "shim/system.h"
 #include "shim/text.h"
@@ -14,7 +15,8 @@ namespace m9 {
 void complain(const char *what) {
   text_buffer<1024> line;
   line.add("malloc9: ").add(what).put('\n');
-  file_write(2, line.c_str(), line.size());
+  if (int fd = standard_error(); fd >= 0)
+    file_write(fd, line.c_str(), line.size());
 }
 
 void panic(const char *what) {

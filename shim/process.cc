@@ -50,25 +50,27 @@ void process_disarm() { process_arm(0, 0, 0); }
 
 bool process_is_guest() { return fast.vfork_windows.load(std::memory_order_acquire) != 0 && process_id() != own_pid; }
 
-// Called by the vfork of shim/arch before its system call, and after it in the parent.
-extern "C" __attribute__((visibility("hidden"))) void m9_vfork_enter() {
+void process_share_begin() {
   locked guard(process_lock);
   // Release: pairs with process_is_guest, in the child and on other threads.
   fast.vfork_windows.fetch_add(1, std::memory_order_release);
   limits_store(0, 0, 0);
 }
 
-extern "C" __attribute__((visibility("hidden"))) long m9_vfork_leave(long result) {
-  {
-    locked guard(process_lock);
-    if (fast.vfork_windows.fetch_sub(1, std::memory_order_release) == 1)
-      limits_store(armed_small, armed_medium, armed_zones);
-  }
-  if (result < 0) {
-    errno = int(-result);
-    return -1;
-  }
-  return result;
+void process_share_end() {
+  locked guard(process_lock);
+  if (fast.vfork_windows.fetch_sub(1, std::memory_order_release) == 1)
+    limits_store(armed_small, armed_medium, armed_zones);
+}
+
+// Called by the vfork of shim/arch before its system call, and after it in the parent.
+extern "C" M9_HIDDEN void m9_vfork_enter() { process_share_begin(); }
+extern "C" M9_HIDDEN long m9_vfork_leave(long result) {
+  process_share_end();
+  if (result >= 0)
+    return result;
+  errno = int(-result);
+  return -1;
 }
 
 } // namespace m9

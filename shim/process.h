@@ -32,7 +32,11 @@ void process_set_ready();      // notes who we are; the fast paths stay off
 void process_arm(uint64_t small_limit, uint64_t medium_limit, uint64_t zones_limit);
 void process_disarm();
 
-// True in a child that shares the memory of a process of ours which waits for it in vfork. Its rseq area is the
+// Around the making of a child that shares our memory (vfork, clone with CLONE_VM): the fast paths are off in between.
+void process_share_begin();
+void process_share_end();
+
+// True in a child that shares the memory of a process of ours. Its rseq area is the
 // parent's and dead, so it must not use the verbs.
 bool process_is_guest();
 

@@ -2,6 +2,7 @@
 #include "shim/system.h"
 
 #include <cerrno>
+#include <csignal>
 #include <ctime>
 #include <fcntl.h>
 #include <sys/auxv.h>
@@ -68,8 +69,19 @@ int file_create(const char *path) {
       system_call(SYS_openat, AT_FDCWD, long(path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
 }
 
-long file_write(int fd, const void *from, size_t size) {
-  const char *p = static_cast<const char *>(from);
+bool file_is_special(const char *path) {
+  struct stat about {};
+  return system_call(SYS_newfstatat, AT_FDCWD, long(path), long(&about), AT_SYMLINK_NOFOLLOW) == 0 &&
+         !S_ISREG(about.st_mode);
+}
+
+int file_open_special(const char *path) {
+  return int(system_call(SYS_openat, AT_FDCWD, long(path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600));
+}
+
+namespace {
+
+long write_all(int fd, const char *p, size_t size) {
   while (size > 0) {
     long n = system_call(SYS_write, fd, long(p), long(size));
     if (n == -EINTR)
@@ -87,6 +99,23 @@ long file_write(int fd, const void *from, size_t size) {
   return 0;
 }
 
+} // namespace
+
+long file_write(int fd, const void *from, size_t size) {
+  constexpr uint64_t of_writing = uint64_t{1} << (SIGPIPE - 1) | uint64_t{1} << (SIGXFSZ - 1);
+  uint64_t mask = 0, pending = 0;
+  system_call(SYS_rt_sigprocmask, SIG_BLOCK, long(&of_writing), long(&mask), sizeof mask);
+  system_call(SYS_rt_sigpending, long(&pending), sizeof pending);
+  long result = write_all(fd, static_cast<const char *>(from), size);
+  if (result == -EPIPE || result == -EFBIG) {
+    uint64_t ours = of_writing & ~pending; // not what was on its way to the program before
+    timespec now{};
+    system_call(SYS_rt_sigtimedwait, long(&ours), 0, long(&now), sizeof ours);
+  }
+  system_call(SYS_rt_sigprocmask, SIG_SETMASK, long(&mask), 0, sizeof mask);
+  return result;
+}
+
 int file_close(int fd) { return int(system_call(SYS_close, fd)); }
 int file_rename(const char *from, const char *to) {
   return int(system_call(SYS_renameat, AT_FDCWD, long(from), AT_FDCWD, long(to)));
@@ -95,9 +124,9 @@ void file_remove(const char *path) { system_call(SYS_unlinkat, AT_FDCWD, long(pa
 
 int descriptor_keep(int fd) {
   rlimit limit{};
-  long lowest = 0;
-  if (system_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, long(&limit)) == 0)
-    lowest = long(limit.rlim_cur > 1024 ? 1000 : limit.rlim_cur * 3 / 4);
+  if (system_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, long(&limit)) != 0 || limit.rlim_cur < 64)
+    return -1; // each one counts: the program needs them more
+  long lowest = long(limit.rlim_cur > 1024 ? 1000 : limit.rlim_cur * 3 / 4);
   return int(system_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest));
 }
 
@@ -108,6 +137,11 @@ bool descriptor_identity(int fd, uint64_t &device, uint64_t &inode) {
   device = about.st_dev;
   inode = about.st_ino;
   return true;
+}
+
+bool descriptor_is_stream(int fd) {
+  struct stat about {};
+  return system_call(SYS_fstat, fd, long(&about)) == 0 && !S_ISREG(about.st_mode);
 }
 
 bool descriptor_same(int fd, uint64_t device, uint64_t inode) {
@@ -135,6 +169,8 @@ const char *error_text(long negated_errno) {
     return "disk quota exceeded";
   case EFBIG:
     return "file too large";
+  case EPIPE:
+    return "broken pipe";
   case ELOOP:
     return "is a symbolic link";
   case ENOMEM:

@@ -21,12 +21,18 @@ long file_read(const char *path, char *to, size_t size);
 bool link_read(const char *path, char *to, size_t size);
 
 // Descriptors. Results below 0 are negated errno values.
+// A new or emptied regular file; a link is not followed.
 int file_create(const char *path);
-long file_write(int fd, const void *from, size_t size); // all of it, or the error
+// Something that is there and is no regular file: a device, a pipe, a link to anything; it is written to as it is.
+bool file_is_special(const char *path);
+int file_open_special(const char *path);
+// Writes all of it, or returns the error. A closed pipe or a file size limit is an error, never a signal.
+long file_write(int fd, const void *from, size_t size);
 int file_close(int fd);
 int file_rename(const char *from, const char *to);
 void file_remove(const char *path);
-int descriptor_keep(int fd); // a high close-on-exec duplicate
+int descriptor_keep(int fd);       // a high close-on-exec duplicate
+bool descriptor_is_stream(int fd); // open, and no regular file
 bool descriptor_same(int fd, uint64_t device, uint64_t inode);
 bool descriptor_identity(int fd, uint64_t &device, uint64_t &inode);
 const char *error_text(long negated_errno);
