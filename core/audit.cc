@@ -15,8 +15,8 @@ constexpr uint32_t tags_most = 0x8000;
 
 // Live items per tag of one zone, and bytes (large).
 struct tally {
-  uint64_t items[tags_most];
-  uint64_t bytes[tags_most];
+  uint32_t items[tags_most];
+  uint64_t bytes[tags_most / 2]; // the large zone's cells are twice as big
 };
 
 struct walk {

@@ -12,9 +12,9 @@
 namespace m9 {
 namespace {
 
-std::atomic<uint32_t> decay_time{1000}; // ms (a) relaxed
-std::atomic<int64_t> idle;              // bytes (a) relaxed
-std::atomic<uint32_t> last_tick;        // (a) relaxed
+std::atomic<uint32_t> decay_time{1000};        // ms (a) relaxed
+std::atomic<int64_t> idle_slabs, idle_extents; // bytes (a) relaxed
+std::atomic<uint32_t> last_tick;               // (a) relaxed
 
 constexpr uint64_t idle_least = 8 * 1024 * 1024;
 
@@ -35,14 +35,17 @@ void zone_drain(verbs v, unsigned c) {
 } // namespace
 
 void decay_configure(uint32_t decay_ms) { decay_time.store(decay_ms, std::memory_order_relaxed); }
-void decay_account(int64_t bytes) { idle.fetch_add(bytes, std::memory_order_relaxed); }
+void decay_account(int64_t slab_bytes) { idle_slabs.fetch_add(slab_bytes, std::memory_order_relaxed); }
+void decay_account_extents(int64_t bytes) { idle_extents.fetch_add(bytes, std::memory_order_relaxed); }
 
 uint64_t decay_idle() {
-  int64_t bytes = idle.load(std::memory_order_relaxed);
+  int64_t bytes = idle_slabs.load(std::memory_order_relaxed) + idle_extents.load(std::memory_order_relaxed);
   return bytes > 0 ? uint64_t(bytes) : 0;
 }
 
-uint64_t decay_limit() { return idle_least + pages_opened_bytes() / 64; }
+bool decay_over() {
+  return idle_slabs.load(std::memory_order_relaxed) > int64_t(idle_least + pages_opened_bytes() / 64);
+}
 
 uint32_t decay_now() { return uint32_t(clock_coarse_ms()); }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // When memory goes back to the kernel. Idle memory (slabs wholly free, free extents) is given back once it has been
-// idle for decay_ms, by whichever slow path comes by then, and at once where there is more than decay_limit() of it:
-// no helper thread, and a program that falls asleep keeps little.
+// idle for decay_ms, by whichever slow path comes by then, and at once where there is too much of it (decay_over,
+// extents_dirty_over): no helper thread, and a program that falls asleep keeps little.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,12 @@
 namespace m9 {
 
 void decay_configure(uint32_t decay_ms);
-void decay_account(int64_t bytes); // idle memory that came or went
-uint64_t decay_idle();             // bytes
-uint64_t decay_limit();            // bytes
-inline bool decay_over() { return decay_idle() > decay_limit(); }
-uint32_t decay_now(); // coarse milliseconds, wrapping
+// Idle memory that came or went.
+void decay_account(int64_t slab_bytes);
+void decay_account_extents(int64_t bytes);
+uint64_t decay_idle(); // bytes, of both
+bool decay_over();     // more slabs are idle than should be kept
+uint32_t decay_now();  // coarse milliseconds, wrapping
 
 // On slow paths, without locks: gives old memory back when a tick is due.
 void decay_tick();

@@ -56,7 +56,7 @@ void set_insert(extent *e) {
   s.occupied[b / 64] |= uint64_t{1} << (b % 64);
   s.bytes += extent_bytes(*e);
   if (e->state == extent_state::dirty)
-    decay_account(int64_t(extent_bytes(*e)));
+    decay_account_extents(int64_t(extent_bytes(*e)));
 }
 
 void set_remove(extent *e) {
@@ -69,7 +69,7 @@ void set_remove(extent *e) {
     s.occupied[b / 64] &= ~(uint64_t{1} << (b % 64));
   s.bytes -= extent_bytes(*e);
   if (e->state == extent_state::dirty)
-    decay_account(-int64_t(extent_bytes(*e)));
+    decay_account_extents(-int64_t(extent_bytes(*e)));
 }
 
 // Makes [address, +pages) free and joins it with equally clean neighbours.
@@ -317,6 +317,9 @@ void extents_purge_to(uint64_t keep) {
       if (!extent_purge(dirty.bins[b]))
         return;
 }
+
+uint64_t extents_dirty_limit() { return 32 * 1024 * 1024 + mapped_bytes / 8; }
+bool extents_dirty_over() { return sets[0].bytes > extents_dirty_limit(); }
 
 extent_totals extents_totals() {
   return {mapped_bytes, mapped_bytes - slab_bytes - sets[0].bytes - sets[1].bytes, slab_bytes, sets[0].bytes,

@@ -59,6 +59,10 @@ slab *extent_slab_of(uintptr_t address);
 void extents_purge_old(uint32_t before) M9_REQUIRES(extents_lock);
 void extents_purge_to(uint64_t keep) M9_REQUIRES(extents_lock);
 
+// Dirty extents beyond this are given back at once. Large blocks come and go in large steps, so it is wide.
+uint64_t extents_dirty_limit() M9_REQUIRES(extents_lock);
+bool extents_dirty_over() M9_REQUIRES(extents_lock);
+
 struct extent_totals {
   uint64_t mapped, live, slabs, dirty, clean; // bytes
 };

@@ -73,8 +73,8 @@ bool large_free(void *p) {
     bytes = extent_bytes(*e);
     tag = e->tag;
     extent_give(e);
-    if (decay_over())
-      extents_purge_to(decay_limit() / 2);
+    if (extents_dirty_over())
+      extents_purge_to(extents_dirty_limit() / 2);
   }
   count_free(cell_of_tag(large_zone, tag), bytes);
   decay_tick();

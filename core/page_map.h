@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// From an address to the record of its page: three levels over 47 bits. A leaf covers 64 MiB and holds one record per
+// From an address to the record of its page: three levels over 47 bits. A leaf covers 16 MiB and holds one record per
 // page; it appears with the first chunk that touches it and stays. Reading takes no lock.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace m9 {
 
-constexpr unsigned leaf_shift = 26, middle_shift = 35, address_bits = 47;
+constexpr unsigned leaf_shift = 24, middle_shift = 35, address_bits = 47;
 
 void page_map_start(size_t page_bytes);
 unsigned page_map_page_shift();

@@ -30,7 +30,8 @@ struct site_table {
 };
 extern M9_HIDDEN site_table sites;
 
-inline uint64_t site_key(uintptr_t caller, uint64_t zone) { return caller | zone << 48; }
+// The zone in the low bits: only what the multiplication carries upwards reaches the bits that the mask keeps.
+inline uint64_t site_key(uintptr_t caller, uint64_t zone) { return uint64_t{caller} << 6 | zone; }
 inline uint64_t site_hash(uint64_t key) { return (key * 0x9E3779B97F4A7C15u) >> 32; }
 inline const site &site_first(uint64_t key) {
   return *reinterpret_cast<const site *>((site_hash(key) & sites.mask) + sites.base);

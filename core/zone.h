@@ -56,7 +56,7 @@ inline uint64_t zone_cell(const zone &z, uint32_t tag) { return z.cells + uint64
 inline uint16_t zone_cell_tag(const zone &z, uint64_t cell) { return uint16_t((cell - z.cells) / 16); }
 
 // Hands the item at `index` out: stamps its tag.
-inline void *zone_hand_out(const zone &z, uint64_t index, uint16_t tag) {
+inline void *zone_hand_out(const zone &z, uint64_t index, [[maybe_unused]] uint16_t tag) {
 #if M9_COUNTING
   z.tags[index] = tag;
 #endif

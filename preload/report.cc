@@ -23,7 +23,7 @@ text_buffer<1024> command;
 uint64_t start_ns;
 std::atomic<uint32_t> sequence;
 // For the image and the table when the kernel gives no more memory at the end. Untouched until then.
-constexpr size_t reserve_size = 2 * 1024 * 1024;
+constexpr size_t reserve_size = 512 * 1024;
 uintptr_t reserve;
 
 bool is_first() { return conf.first_pid == 0 || conf.first_pid == process_id(); }
