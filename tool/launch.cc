@@ -42,7 +42,7 @@ child_process::child_process(const std::string &path, const std::vector<std::str
   struct sigaction counted {};
   sigaction(SIGCHLD, &counted, nullptr); // to its default: were it ignored, there would be no status to wait for
   sigset_t before;
-  sigprocmask(SIG_BLOCK, &watched, &before);
+  pthread_sigmask(SIG_BLOCK, &watched, &before);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setsigmask(&attributes, &before);
