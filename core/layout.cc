@@ -13,7 +13,7 @@
 
 namespace m9 {
 
-constinit zone zones[zone_count];
+constinit zone zones[zone_count] = {};
 constinit uint64_t zones_base = 0;
 
 namespace {

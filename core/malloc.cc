@@ -71,7 +71,7 @@ void free_slow(void *p) {
   if (at.inside || tag == 0 || (tag & tag_freed))
     misuse(p, "free");
   *at.tag = tag | tag_freed;
-  free_full(zones[at.zone], at.index, tag, rseq::push_missed);
+  free_full(zones[at.zone], at.index, zone_cell(zones[at.zone], tag), rseq::push_missed);
 }
 
 // Size of the block that starts at p; 0: foreign. Stops the program on anything else.

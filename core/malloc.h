@@ -27,7 +27,7 @@ void *malloc_slow(size_t size, uintptr_t caller);
 void *malloc_refill(const zone &z, uint64_t cell, int64_t popped);
 void *calloc_slow(size_t size, uintptr_t caller);
 void free_slow(void *p);
-void free_full(const zone &z, uint64_t index, uint64_t tag, uint64_t pushed);
+void free_full(const zone &z, uint64_t index, uint64_t cell, uint64_t pushed);
 
 template <class Kind> [[gnu::always_inline]] inline void *malloc_from(uint64_t c, size_t size, uintptr_t caller) {
   uint64_t key = site_key(caller, c);
@@ -65,19 +65,18 @@ template <class Kind> [[gnu::always_inline]] inline void *malloc_fast(size_t siz
   auto index = uint64_t(__extension__(unsigned __int128)(offset) * z.reciprocal >> 64);
   if (index * z.size != offset || index >= z.items) [[unlikely]]
     return free_slow(p);
-#if !M9_COUNTING
-  uint64_t pushed = rseq::push_and_count(z.cache, index, 0);
-  if (pushed <= rseq::push_uncounted) [[unlikely]]
-    return free_full(z, index, tag_other, pushed);
-#else
+#if M9_COUNTING
   auto tag = int16_t(z.tags[index]);
   if (tag <= 0) [[unlikely]] // never handed out, or freed
     return free_slow(p);
   z.tags[index] = uint16_t(tag | int16_t(tag_freed));
-  uint64_t pushed = rseq::push_and_count(z.cache, index, zone_cell(z, uint32_t(tag)));
-  if (pushed <= rseq::push_uncounted) [[unlikely]]
-    return free_full(z, index, uint64_t(tag), pushed);
+  uint64_t cell = zone_cell(z, uint32_t(tag));
+#else
+  uint64_t cell = zone_cell(z, tag_other);
 #endif
+  uint64_t pushed = rseq::push_and_count(z.cache, index, cell);
+  if (pushed <= rseq::push_uncounted) [[unlikely]]
+    return free_full(z, index, cell, pushed);
 }
 
 // The rest of the family. nullptr: refused, or (realloc) size 0; the block is untouched where it is refused.

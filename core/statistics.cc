@@ -200,7 +200,7 @@ void write_notes(note_entry *to, string_pool &strings, uint64_t shared) {
 
 // Both passes. `strings_size` is known in the second.
 size_t image_write(unsigned char *data, const extent_of &all, const statistics_about &about, uint32_t &strings_size,
-                   cells_context &cells) {
+                   cells_context &cells) M9_REQUIRES(extents_lock) {
   image_writer w(data);
   auto *h = w.room<header>(1);
   auto *table = w.room<section>(sections);

@@ -94,9 +94,8 @@ void *malloc_refill(const zone &z, uint64_t cell, int64_t popped) {
   return zone_stamp(c, index, tag);
 }
 
-void free_full(const zone &z, uint64_t index, uint64_t tag, uint64_t pushed) {
+void free_full(const zone &z, uint64_t index, uint64_t cell, uint64_t pushed) {
   verbs v = heap_verbs();
-  uint64_t cell = zone_cell(z, uint32_t(tag));
   if (pushed == rseq::push_missed)
     pushed = percpu_push_and_count(v, z.cache, index, cell);
   if (pushed > rseq::push_uncounted)

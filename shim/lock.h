@@ -78,7 +78,7 @@ private:
   void rank_check_release() {}
 #endif
   std::atomic<uint32_t> m_state{0}; // 0 free, 1 held, 2 held and waited for
-  lock_rank m_rank;
+  [[maybe_unused]] lock_rank m_rank;
 };
 
 // The kernel's signal mask of this thread, changed and put back.

@@ -28,8 +28,10 @@ def main(rounds):
         others = [threading.Thread(target=busy, args=(stop,)) for _ in range(2 if method == "fork" else 0)]
         for thread in others:
             thread.start()
-        with context.Pool(4) as pool:
-            results = pool.map(digest, range(40 * rounds), chunksize=3)
+        pool = context.Pool(4)
+        results = pool.map(digest, range(40 * rounds), chunksize=3)
+        pool.close()  # not terminate(): a worker killed while it holds a lock of the pool leaves that locked
+        pool.join()
         stop.set()
         for thread in others:
             thread.join()
