@@ -11,6 +11,7 @@
 #include "core/site.h"
 #include "shim/lock.h"
 #include "shim/panic.h"
+#include "shim/standard_error.h"
 
 namespace m9 {
 namespace {
@@ -62,6 +63,7 @@ void heap_begin() {
     begun = true;
   } else {
     child = true;
+    standard_error_drop();
     if (!fork_prepared)
       locks_recover();
   }

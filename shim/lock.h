@@ -65,7 +65,10 @@ public:
   }
   bool held() const { return m_state.load(std::memory_order_relaxed) != 0; }
   // In the child of a fork: the owner may not exist here.
-  void reset() { m_state.store(0, std::memory_order_relaxed); }
+  void reset() {
+    rank_check_release();
+    m_state.store(0, std::memory_order_relaxed);
+  }
 
 private:
   void lock_slow();

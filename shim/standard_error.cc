@@ -21,6 +21,12 @@ void standard_error_start(bool keep_duplicate) {
   started = true;
 }
 
+void standard_error_drop() {
+  if (descriptor_same(kept, device, inode))
+    file_close(kept);
+  kept = -1;
+}
+
 int standard_error() {
   if (!started || (was_open && descriptor_same(2, device, inode)))
     return 2;

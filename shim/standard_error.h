@@ -9,6 +9,8 @@ namespace m9 {
 
 // Once, by the constructor. Before it, descriptor 2 is taken as it is.
 void standard_error_start(bool keep_duplicate);
+// In a child of fork: closes the duplicate, or a daemon would keep its starter's pipe open.
+void standard_error_drop();
 // The descriptor to write to, or -1: nowhere.
 int standard_error();
 
