@@ -22,6 +22,13 @@ python = sys.executable
 first_line = r"^malloc9: {} \(pid (\d+)\), rseq, 5 types, 8002240 bytes live\nType  "
 
 
+def setUpModule():
+    """Whoever started the tests may have signals ignored (nohup, a job in the background), and run passes that on."""
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Run(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="malloc9-run-")
