@@ -7,8 +7,9 @@
 //   - A section that is aborted (preempted, migrated, signalled) runs again from its start, so nothing before its first
 //     commit matters. Sections are left by jumping out; the kernel clears rseq_cs by itself.
 //   - The commit of a cache is one read-modify-write instruction, so it never loses a stop flag that another CPU set
-//     in between. Where a second store follows it, that instruction is XADD: it moves the cache word and turns the
-//     register `moved` from its mark into the old word in one step, so the abort handler knows whether it happened.
+//     in between. Where a second store follows it, the carry flag tells the abort handler whether it happened: the
+//     compare that the section survived leaves carry set, the commit clears it in the same instruction that stores, INC
+//     leaves it alone, and an abort preserves registers and flags. `armed` says that the compare is behind us.
 #pragma once
 
 #include <cstdint>
@@ -40,62 +41,64 @@ namespace m9::rseq {
 #endif
 
 // pop_and_count(cache, cell): the last index of this CPU's cache, counting one allocation in the cell.
-//   moved = -1
-//   section: if (int32(c[cache].count) < 1) leave with miss
-//            x = c[cache].items[count - 1]
-//            c[cache].word -= 1, moved = its old value   <- first commit
+//   armed = 0
+//   section: x = c[cache].count + (-1); if (x < 0, signed) leave with miss;   carry = 1, since count >= 1
+//            armed = 1;  x = c[cache].items[x]
+//            c[cache].word -= 1, carry = 0               <- first commit; a word with count >= 1 does not borrow
 //            c[cell] += 1                                <- second commit
-//   abort:   if (moved == -1) again; else return x, uncounted
+//   abort:   if (carry or not armed) again; else return x, uncounted
 // Returns the index; -1 for a miss, where nothing happened; or the index with bit 63 set: taken, but to be counted.
 [[gnu::always_inline]] inline int64_t pop_and_count(const uint32_t &cache, uint64_t cell) {
-  uint64_t c, t, moved;
+  uint64_t c, t;
+  uint32_t armed;
   int64_t x;
-  asm volatile(M9_RSEQ_DESCRIPTOR                                              //
-               "2: orq $-1,%[moved]\n"                                         //
-               M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_CACHE             //
-               " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " subl $1,%k[x]\n jl 6f\n" //
-               M9_RSEQ_DELAY " movl 8(%[t],%q[x],4),%k[x]\n" M9_RSEQ_DELAY     //
-               " xaddq %[moved],(%[t])\n" M9_RSEQ_DELAY                        //
+  asm volatile(M9_RSEQ_DESCRIPTOR                                               //
+               "2: xorl %[armed],%[armed]\n"                                    //
+               M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_CACHE              //
+               " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " addl $-1,%k[x]\n jl 6f\n" //
+               M9_RSEQ_DELAY " movl $1,%[armed]\n" M9_RSEQ_DELAY                //
+               " movl 8(%[t],%q[x],4),%k[x]\n" M9_RSEQ_DELAY                    //
+               " subq $1,(%[t])\n" M9_RSEQ_DELAY                                //
 #if M9_COUNTING
                " incq (%[c],%[cell])\n"
 #endif
-               "5:\n" M9_RSEQ_ABORT "7: testq %[moved],%[moved]\n js 2b\n btsq $63,%q[x]\n jmp 5b\n"
+               "5:\n" M9_RSEQ_ABORT "7: jc 2b\n testl %[armed],%[armed]\n jz 2b\n btsq $63,%q[x]\n jmp 5b\n"
                "6: movq $-1,%q[x]\n jmp 5b\n"
                ".popsection\n"
-               : [c] "=&r"(c), [t] "=&r"(t), [x] "=&r"(x), [moved] "=&r"(moved)
+               : [c] "=&r"(c), [t] "=&r"(t), [x] "=&r"(x), [armed] "=&r"(armed)
                : M9_RSEQ_INPUTS, [cache] "m"(cache), [cell] "r"(cell)
                : "memory", "cc");
   return x;
 }
 
 // push_and_count(cache, index, cell): puts an index into this CPU's cache, counting one free in the cell.
-//   moved = 1
-//   section: if (count >= capacity, unsigned) leave with miss
-//            c[cache].items[count] = index               (not yet part of the cache)
-//            c[cache].word += 1, moved = its old value   <- first commit; capacity > 0, so the old word is not 1
+//   armed = 0
+//   section: if (count >= capacity, unsigned) leave with miss;   carry = 1, since count < capacity
+//            armed = 2;  c[cache].items[count] = index   (not yet part of the cache)
+//            c[cache].word += 1, carry = 0               <- first commit
 //            c[cell].numfrees += 1                       <- second commit
-//   abort:   if (moved == 1) again; else return uncounted
+//   abort:   if (carry or not armed) again; else return uncounted
 // Returns push_missed (nothing happened), push_uncounted (put there, but to be counted), or more than both.
 constexpr uint64_t push_missed = 0;
 constexpr uint64_t push_uncounted = 1;
 [[gnu::always_inline]] inline uint64_t push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell) {
-  uint64_t c, t, o, moved;
+  uint64_t c, t, o, armed;
   asm volatile(M9_RSEQ_DESCRIPTOR                                                    //
-               "2: movl $1,%k[moved]\n"                                              //
+               "2: xorl %k[armed],%k[armed]\n"                                       //
                M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_CACHE                   //
-               " movl (%[t]),%k[o]\n" M9_RSEQ_DELAY " cmpl 4(%[t]),%k[o]\n jae 6f\n" //
-               M9_RSEQ_DELAY " movl %k[index],8(%[t],%[o],4)\n" M9_RSEQ_DELAY        //
-               " xaddq %[moved],(%[t])\n" M9_RSEQ_DELAY                              //
+               " movl (%[t]),%k[o]\n" M9_RSEQ_DELAY " cmpl 4(%[t]),%k[o]\n jae 5f\n" //
+               M9_RSEQ_DELAY " movl $2,%k[armed]\n" M9_RSEQ_DELAY                    //
+               " movl %k[index],8(%[t],%[o],4)\n" M9_RSEQ_DELAY                      //
+               " addq $1,(%[t])\n" M9_RSEQ_DELAY                                     //
 #if M9_COUNTING
                " incq 8(%[c],%[cell])\n"
 #endif
-               "5:\n" M9_RSEQ_ABORT "7: cmpq $1,%[moved]\n je 2b\n movl $1,%k[moved]\n jmp 5b\n"
-               "6: xorl %k[moved],%k[moved]\n jmp 5b\n"
+               "5:\n" M9_RSEQ_ABORT "7: jc 2b\n testl %k[armed],%k[armed]\n jz 2b\n movl $1,%k[armed]\n jmp 5b\n"
                ".popsection\n"
-               : [c] "=&r"(c), [t] "=&r"(t), [o] "=&r"(o), [moved] "=&r"(moved)
+               : [c] "=&r"(c), [t] "=&r"(t), [o] "=&r"(o), [armed] "=&r"(armed)
                : M9_RSEQ_INPUTS, [cache] "m"(cache), [index] "r"(index), [cell] "r"(cell)
                : "memory", "cc");
-  return moved;
+  return armed;
 }
 
 // add(offset, delta): adds to a counter of this CPU.
