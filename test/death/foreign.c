@@ -17,7 +17,7 @@ static void *map_page(int flags, int fd) {
 
 static void *unmapped(void) {
   for (size_t size = 16; size <= 32768; size += 16 + size / 8) // no zone shall begin, and map, in the hole
-    free(malloc(size));
+    free(alloc_here(size));
   void *p = map_page(MAP_ANONYMOUS, -1);
   munmap((char *)p - 65536, 3 * 65536);
   return p;
