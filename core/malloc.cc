@@ -13,6 +13,16 @@ namespace {
 
 constexpr size_t request_most = PTRDIFF_MAX;
 
+// The tag of an item that a program holds, 0 for any other place in a zone. A build that does not count has no tags.
+uint16_t live_tag(const item_place &at) {
+#if M9_COUNTING
+  uint16_t tag = at.tag ? *at.tag : 0;
+  return at.inside || (tag & tag_freed) ? 0 : tag;
+#else
+  return at.inside ? 0 : tag_other;
+#endif
+}
+
 void *zone_alloc(unsigned c, uintptr_t caller) {
   for (; c < zone_count; c++) {
     site_found site = site_find(caller, c);
@@ -67,8 +77,8 @@ void free_slow(void *p) {
     foreign.free(p);
     return;
   }
-  uint16_t tag = at.tag ? *at.tag : 0;
-  if (at.inside || tag == 0 || (tag & tag_freed))
+  uint16_t tag = live_tag(at);
+  if (tag == 0)
     misuse(p, "free");
   *at.tag = tag | tag_freed;
   free_full(zones[at.zone], at.index, zone_cell(zones[at.zone], tag), rseq::push_missed);
@@ -78,11 +88,8 @@ void free_slow(void *p) {
 size_t checked_size(const void *p, const char *call) {
   item_place at = layout_find(p);
   if (at.zone < zone_count) {
-    uint16_t tag = at.tag ? *at.tag : 0;
-#if M9_COUNTING
-    if (at.inside || tag == 0 || (tag & tag_freed))
+    if (live_tag(at) == 0)
       misuse(p, call);
-#endif
     return class_size(at.zone);
   }
   if (size_t bytes = large_size(p))
