@@ -52,13 +52,14 @@ bool tags_more(unsigned c) M9_REQUIRES(malloc_mtx) {
     return true;
   }
   if (ranges[c].end == 0) {
-    if (!window_open(w, slots * chunk_bytes))
+    if (!window_open(w, slots * chunk_bytes + window_shift(w)))
       return false;
     ranges[c] = {tag_other, chunk_cells};
     return true;
   }
   uint32_t chunk = window_chunks[w] ? window_chunks[w] : slots;
-  if ((chunk + 1) * chunk_bytes > window_bytes || !window_open(w, (chunk + 1) * chunk_bytes))
+  if ((chunk + 1) * chunk_bytes + window_shift(w) > window_bytes ||
+      !window_open(w, (chunk + 1) * chunk_bytes + window_shift(w)))
     return false;
   window_chunks[w] = chunk + 1;
   ranges[c] = {(chunk - slot) * chunk_cells, (chunk - slot + 1) * chunk_cells};

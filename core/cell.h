@@ -32,8 +32,10 @@ struct cell_info {
 constexpr unsigned window_of_zone(unsigned c) { return c == large_zone ? 6 : c % 6; }
 constexpr unsigned window_slot(unsigned c) { return c == large_zone ? 0 : c / 6; }
 constexpr uint32_t window_offset(unsigned w) { return uint32_t(cells_offset) + w * window_bytes; }
+// Windows begin at multiples of a power of two, so their hot first cells would share cache sets.
+constexpr uint32_t window_shift(unsigned w) { return w < 6 ? w * 80 : 0; }
 constexpr uint32_t zone_cells_offset(unsigned c) {
-  return window_offset(window_of_zone(c)) + window_slot(c) * chunk_bytes;
+  return window_offset(window_of_zone(c)) + window_slot(c) * chunk_bytes + window_shift(window_of_zone(c));
 }
 constexpr uint32_t cell_bytes(unsigned c) { return c == large_zone ? 32 : 16; }
 inline uint16_t cell_tag(unsigned c, uint64_t cell) { return uint16_t((cell - zone_cells_offset(c)) / cell_bytes(c)); }

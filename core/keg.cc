@@ -22,7 +22,7 @@ void keg_describe(unsigned c) {
   k.slab_items = class_slab_items(c);
   k.slab_shift = uint32_t(__builtin_ctz(k.slab_items));
   k.record_bytes = uint32_t((sizeof(slab) + 8 * slab_bitmap_words(k) + 63) / 64 * 64);
-  k.slabs_most = uint32_t((uint64_t{1} << zone_shift) / class_slab_bytes(c));
+  k.slabs_most = uint32_t(((uint64_t{1} << zone_shift) - zone_stagger_most) / class_slab_bytes(c));
 }
 
 namespace {

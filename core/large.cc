@@ -46,16 +46,18 @@ void count_free(uint64_t cell, size_t bytes) {
 } // namespace
 
 void *large_alloc(size_t size, size_t alignment, bool zero, uintptr_t caller) {
-  site_found site = site_find(caller, large_zone);
-  if (!site.cell)
+  uint64_t place = site_find(caller, large_zone);
+  if (!place)
     return nullptr;
-  block b = block_take(size, alignment, site.tag);
+  uint64_t cell = place_cell(place);
+  uint16_t tag = place_tag(place);
+  block b = block_take(size, alignment, tag);
   if (!b.address && decay_everything())
-    b = block_take(size, alignment, site.tag);
+    b = block_take(size, alignment, tag);
   if (!b.address)
     return nullptr;
-  count_alloc(site.cell, b.bytes);
-  malloc_type_highuse(site.cell);
+  count_alloc(cell, b.bytes);
+  malloc_type_highuse(cell);
   if (zero && !b.zeroed)
     __builtin_memset(b.address, 0, size);
   decay_tick();

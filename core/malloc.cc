@@ -25,10 +25,10 @@ uint16_t live_tag(const item_place &at) {
 
 void *zone_alloc(unsigned c, uintptr_t caller) {
   for (; c < zone_count; c++) {
-    site_found site = site_find(caller, c);
-    if (!site.cell)
+    uint64_t place = site_find(caller, c);
+    if (!place)
       return nullptr;
-    if (void *p = malloc_refill(zones[c], site.cell, -1))
+    if (void *p = malloc_refill(zones[c], place_cell(place)))
       return p;
     if (kegs[c].slabs < kegs[c].slabs_most)
       break; // refused by the kernel, not by the end of the zone's addresses
@@ -81,7 +81,7 @@ void free_slow(void *p) {
   if (tag == 0)
     misuse(p, "free");
   *at.tag = tag | tag_freed;
-  free_full(zones[at.zone], at.index, zone_cell(zones[at.zone], tag), rseq::push_missed);
+  free_full(zones[at.zone], at.index, zone_cell(zones[at.zone], tag));
 }
 
 // Size of the block that starts at p; 0: foreign. Stops the program on anything else.

@@ -2,15 +2,16 @@
 //
 // malloc and free, top to bottom.
 //
-//   malloc         small sizes: class by table; else on to
-//   malloc_medium  class by logarithm; else on to slow (cold)
-//   malloc_from    call site -> cell and tag; pop_and_count; stamp the tag; address = base + index * size
-//                    first sight of a site: slow (cold);  empty cache: refill (cold)
+//   malloc         small sizes: the zone's part of the key by table; else on to
+//   malloc_medium  by logarithm; else on to slow (cold)
+//   malloc_from    key = call site + zone -> cell and tag, by the direct table; else on to
+//   malloc_probe   by the hash;  first sight of a site: slow (cold)
+//   malloc_at      pop_and_count; stamp the tag; address = base + index * size.  Empty cache: refill (cold)
 //   free           zone by address -> index -> tag -> push_and_count
 //                    full cache: free_full (cold);  anything odd, and all else: free_slow (cold)
 //
 // The fast paths call nothing but inline verbs, and leave by tail calls. A `Kind` says how a caller fails:
-//   Kind::slow(size, caller), Kind::refill(zone, cell, popped).
+//   Kind::slow(size, caller), Kind::refill(zone, cell).
 #pragma once
 
 #include <cstddef>
@@ -24,59 +25,71 @@ namespace m9 {
 
 // The cold parts. They return nullptr when memory is refused and leave errno alone.
 void *malloc_slow(size_t size, uintptr_t caller);
-void *malloc_refill(const zone &z, uint64_t cell, int64_t popped);
+void *malloc_refill(const zone &z, uint64_t cell);
 void *calloc_slow(size_t size, uintptr_t caller);
 void free_slow(void *p);
-void free_full(const zone &z, uint64_t index, uint64_t cell, uint64_t pushed);
+void free_full(const zone &z, uint64_t index, uint64_t cell);
 
-template <class Kind> [[gnu::always_inline]] inline void *malloc_from(uint64_t c, size_t size, uintptr_t caller) {
-  uint64_t key = site_key(caller, c);
-  const site &s = site_first(key);
-  if (s.key != key) [[unlikely]]
-    return Kind::slow(size, caller);
-  const zone &z = zones[c];
-  uint64_t cell = s.cell;
-  uint16_t tag = s.tag;
-  int64_t index = rseq::pop_and_count(z.cache, cell);
+template <class Kind> [[gnu::always_inline]] inline void *malloc_at(uint64_t zone_key, uint64_t place) {
+  uint64_t cell = place_cell(place);
+  int64_t index = rseq::pop_and_count(zone_key_cache(zone_key), cell);
+  const zone &z = zone_key_zone(zone_key);
   if (index < 0) [[unlikely]]
-    return Kind::refill(z, cell, index);
-  return zone_hand_out(z, uint64_t(index), tag);
+    return Kind::refill(z, cell);
+  return zone_hand_out(z, uint64_t(index), place_tag(place));
 }
 
-// Static: a section that the linker may discard must not hold rseq sections.
+// Static, like all that is not inline here: a section that the linker may discard must not hold rseq sections.
+template <class Kind> [[gnu::noinline]] static void *malloc_probe(uint64_t zone_key, size_t size, uintptr_t caller) {
+  if (uint64_t place = site_look_up(caller + zone_key))
+    return malloc_at<Kind>(zone_key, place);
+  return Kind::slow(size, caller);
+}
+
+template <class Kind>
+[[gnu::always_inline]] inline void *malloc_from(uint64_t zone_key, size_t size, uintptr_t caller) {
+  const site &s = site_direct(caller + zone_key);
+  if (s.key != caller + zone_key) [[unlikely]]
+    return malloc_probe<Kind>(zone_key, size, caller);
+  return malloc_at<Kind>(zone_key, s.place);
+}
+
 template <class Kind> [[gnu::noinline]] static void *malloc_medium(size_t size, uintptr_t caller) {
   if (size >= fast.medium_limit) [[unlikely]]
     return Kind::slow(size, caller);
-  return malloc_from<Kind>(class_of_medium(size), size, caller);
+  return malloc_from<Kind>(zone_keys.of_class[class_of_medium(size)], size, caller);
 }
 
 template <class Kind> [[gnu::always_inline]] inline void *malloc_fast(size_t size, uintptr_t caller) {
   if (size >= fast.small_limit) [[unlikely]]
     return malloc_medium<Kind>(size, caller);
-  return malloc_from<Kind>(small_classes.of_16[(size + 15) / 16], size, caller);
+  return malloc_from<Kind>(zone_keys.of_16[(size + 15) / 16], size, caller);
 }
 
-[[gnu::always_inline]] inline void free_fast(void *p) {
-  uint64_t c = (reinterpret_cast<uint64_t>(p) - zones_base) >> zone_shift;
-  if (c >= fast.zones_limit) [[unlikely]]
-    return free_slow(p);
-  const zone &z = zones[c];
-  uint64_t offset = reinterpret_cast<uint64_t>(p) - z.base;
-  auto index = uint64_t(__extension__(unsigned __int128)(offset) * z.reciprocal >> 64);
-  if (index * z.size != offset || index >= z.items) [[unlikely]]
-    return free_slow(p);
+[[gnu::always_inline]] inline void zone_free(const zone &z, uint64_t index, void *p) {
 #if M9_COUNTING
-  auto tag = int16_t(z.tags[index]);
+  uint16_t *tags = z.tags;
+  auto tag = int16_t(tags[index]);
   if (tag <= 0) [[unlikely]] // never handed out, or freed
     return free_slow(p);
-  z.tags[index] = uint16_t(tag | int16_t(tag_freed));
+  tags[index] = uint16_t(tag | int16_t(tag_freed));
   uint64_t cell = zone_cell(z, uint32_t(tag));
 #else
   uint64_t cell = zone_cell(z, tag_other);
 #endif
-  uint64_t pushed = rseq::push_and_count(z.cache, index, cell);
-  if (pushed <= rseq::push_uncounted) [[unlikely]]
-    return free_full(z, index, cell, pushed);
+  if (!rseq::push_and_count(z.cache, index, cell)) [[unlikely]]
+    free_full(z, index, cell);
+}
+
+[[gnu::always_inline]] inline void free_fast(void *p) {
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zones_base;
+  if (at >= fast.zones_limit) [[unlikely]]
+    return free_slow(p);
+  const zone &z = zone_of_offset(at);
+  uint64_t index;
+  if (!zone_index(z, p, index)) [[unlikely]]
+    return free_slow(p);
+  zone_free(z, index, p);
 }
 
 // The rest of the family. nullptr: refused, or (realloc) size 0; the block is untouched where it is refused.

@@ -6,38 +6,32 @@
 
 namespace m9 {
 
+constinit site sites_direct[sites_direct_count] = {};
 constinit site_table sites = {};
 
 namespace {
 
 constexpr uint64_t entries_first = 512, entries_most = uint64_t{1} << 20;
-constexpr unsigned probes = 4;
 uint64_t entries_used; // (t)
 
-site *table_slot(uint64_t base, uint64_t mask, uint64_t key, unsigned probe) {
-  return reinterpret_cast<site *>(base + ((site_hash(key) + probe * sizeof(site)) & mask));
+bool site_publish(site &s, uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx) {
+  if (s.key != 0)
+    return false;
+  s.place = place;
+  std::atomic_ref(s.key).store(key, std::memory_order_release); // pairs with site_look_up; the fast path's loads
+  return true;                                                  // are in order by the machine
 }
 
-uint64_t key_load(const site &s) {
-  return std::atomic_ref(const_cast<uint64_t &>(s.key)).load(std::memory_order_acquire); // pairs with site_put
-}
-
-bool site_put(uint64_t base, uint64_t mask, const site &entry) {
-  for (unsigned i = 0; i < probes; i++) {
-    site *s = table_slot(base, mask, entry.key, i);
-    if (s->key != 0)
-      continue;
-    s->cell = entry.cell;
-    s->tag = entry.tag;
-    std::atomic_ref(s->key).store(entry.key, std::memory_order_release);
-    return true;
-  }
+bool site_put(uint64_t base, uint64_t mask, uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx) {
+  for (unsigned i = 0; i < site_probes; i++)
+    if (site_publish(site_probe(base, mask, key, i), key, place))
+      return true;
   return false;
 }
 
 // A table four times as large with everything that is in this one; what finds no slot there is found again slowly.
 bool table_grow() M9_REQUIRES(malloc_mtx) {
-  uint64_t old_base = sites.base, old_mask = sites.mask;
+  uint64_t old_base = sites.base.load(std::memory_order_relaxed), old_mask = sites.mask.load(std::memory_order_relaxed);
   uint64_t entries = old_base ? (old_mask / sizeof(site) + 1) * 4 : entries_first;
   if (entries > entries_most)
     return false;
@@ -49,25 +43,30 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
   for (uint64_t at = 0; old_base && at <= old_mask; at += sizeof(site)) {
     const site &s = *reinterpret_cast<site *>(old_base + at);
     if (s.key != 0)
-      entries_used += site_put(base, mask, s);
+      entries_used += site_put(base, mask, s.key, s.place);
   }
-  std::atomic_ref(sites.base).store(base, std::memory_order_release); // before the mask: see site_table
-  std::atomic_ref(sites.mask).store(mask, std::memory_order_release);
+  sites.base.store(base, std::memory_order_relaxed);
+  sites.mask.store(mask, std::memory_order_release); // after the base: see site_table
   return true;
 }
 
-void table_insert(const site &entry) M9_REQUIRES(malloc_mtx) {
-  uint64_t entries = sites.mask / sizeof(site) + 1;
+void table_insert(uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx) {
+  uint64_t entries = sites.mask.load(std::memory_order_relaxed) / sizeof(site) + 1;
   if (entries_used * 4 >= entries && entries < entries_most)
     table_grow();
   for (int tries = 0; tries < 2; tries++) {
-    if (site_put(sites.base, sites.mask, entry)) {
+    if (site_put(sites.base.load(std::memory_order_relaxed), sites.mask.load(std::memory_order_relaxed), key, place)) {
       entries_used++;
       return;
     }
     if (!table_grow())
       return; // it stays out, and is found through its type each time
   }
+}
+
+bool is_gone(const site &s) {
+  const cell_info *info = s.key ? cell_find(place_cell(s.place)) : nullptr;
+  return info && info->type->ks_handle->gone;
 }
 
 } // namespace
@@ -77,36 +76,33 @@ bool sites_start() {
   return table_grow();
 }
 
-site_found site_find(uintptr_t caller, unsigned zone) {
-  uint64_t key = site_key(caller, zone);
-  uint64_t mask = std::atomic_ref(sites.mask).load(std::memory_order_acquire); // pairs with table_grow
-  uint64_t base = std::atomic_ref(sites.base).load(std::memory_order_acquire);
-  for (unsigned i = 0; i < probes; i++) {
-    const site *s = table_slot(base, mask, key, i);
-    if (key_load(*s) == key)
-      return {s->cell, s->tag};
-  }
+uint64_t site_find(uintptr_t caller, unsigned zone) {
+  uint64_t key = caller + zone_keys.of_class[zone];
+  if (uint64_t place = site_look_up(key))
+    return place;
   locked guard(malloc_mtx);
   malloc_type *t = malloc_type_of(caller);
   uint64_t cell = t || (t = malloc_type_other()) ? cell_for(*t, zone) : 0;
-  uint16_t tag = cell ? cell_tag(zone, cell) : 0;
-  for (unsigned i = 0; i < probes; i++) // another thread may have been faster
-    if (table_slot(sites.base, sites.mask, key, i)->key == key)
-      return {cell, tag};
-  if (cell)
-    table_insert({key, uint32_t(cell), tag, 0});
-  return {cell, tag};
+  if (!cell)
+    return 0;
+  uint64_t place = uint64_t{cell_tag(zone, cell)} << 32 | cell;
+  if (site_look_up(key) == 0) { // else another thread was faster
+    table_insert(key, place);
+    site_publish(site_direct(key), key, place);
+  }
+  return place;
 }
 
 void sites_forget_gone() {
-  uint64_t base = sites.base, mask = sites.mask;
+  auto forget = [](site &s) { std::atomic_ref(s.key).store(0, std::memory_order_release); };
+  for (site &s : sites_direct)
+    if (is_gone(s))
+      forget(s);
+  uint64_t base = sites.base.load(std::memory_order_relaxed), mask = sites.mask.load(std::memory_order_relaxed);
   for (uint64_t at = 0; at <= mask; at += sizeof(site)) {
     site &s = *reinterpret_cast<site *>(base + at);
-    if (s.key == 0)
-      continue;
-    const cell_info *info = cell_find(s.cell);
-    if (info && info->type->ks_handle->gone) {
-      std::atomic_ref(s.key).store(0, std::memory_order_release);
+    if (is_gone(s)) {
+      forget(s);
       entries_used--;
     }
   }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The call-site table: (return address, size class) -> cell and tag. A cache of what the types know: an open hash with
-// a first slot that the fast path compares, and a few behind it that only slow paths look at. Entries are published by
-// their key and never change while they stand; a table that fills is replaced by a larger one and stays readable.
+// The call-site table: (return address, size class) -> cell and tag. A cache of what the types know, in two levels: a
+// small direct table of fixed place and size, which the fast path reads without any load but the entry's, and behind it
+// an open hash that has room for all. Entries are published by their key and never change while they stand; a hash that
+// fills is replaced by a larger one and stays readable.
 #pragma once
 
 #include <atomic>
@@ -10,39 +11,80 @@
 #include <cstdint>
 
 #include "core/malloc_type.h"
+#include "core/zone.h"
 #include "shim/percpu_layout.h"
 
 namespace m9 {
 
 struct site {
-  uint64_t key;  // site_key(); 0: free. Written last (t)
-  uint32_t cell; // (i)
-  uint16_t tag;  // (i)
-  uint16_t spare;
+  uint64_t key;   // site_key(); 0: free. Written last (t)
+  uint64_t place; // tag << 32 | cell (i)
 };
-static_assert(sizeof(site) == 16); // the mask below counts in bytes
+constexpr int site_shift = 4;
+static_assert(sizeof(site) == 1 << site_shift); // masks count in bytes
 
-// `mask` is stored after `base`, and never shrinks: a reader that sees the new mask sees the new base. The fast path
-// reads both as plain words, mask first; everyone else by std::atomic_ref.
+constexpr uint32_t place_cell(uint64_t place) { return uint32_t(place); }
+constexpr uint16_t place_tag(uint64_t place) { return uint16_t(place >> 32); }
+
+// A key is the return address plus what the zone adds to it: its number, above the bits that addresses have, and the
+// offset of its cache, which both the fast path and the slots of the direct table are taken from. Callers differ in
+// their low bits by themselves (a call has five bytes or so), and no two zones' offsets are the same modulo the table.
+constexpr uint64_t zone_key_of(unsigned c) { return uint64_t{c} << 48 | (c < zone_count ? cache_offset(c) : 0); }
+constexpr uint32_t zone_key_cache(uint64_t zone_key) { return uint32_t(zone_key); }
+inline const zone &zone_key_zone(uint64_t zone_key) {
+  return *reinterpret_cast<const zone *>(reinterpret_cast<uintptr_t>(zones) + (zone_key >> 42)); // 48 - log2(64)
+}
+
+struct zone_key_tables {
+  uint64_t of_16[small_size_max / 16 + 1]; // by (size + 15) / 16, for sizes up to small_size_max
+  uint64_t of_class[zone_count + 1];       // by class, the large zone included
+};
+constexpr zone_key_tables zone_key_tables_make() {
+  zone_key_tables t{};
+  for (unsigned i = 0; i <= small_size_max / 16; i++)
+    t.of_16[i] = zone_key_of(class_of(size_t{i} * 16));
+  for (unsigned c = 0; c <= zone_count; c++)
+    t.of_class[c] = zone_key_of(c);
+  return t;
+}
+inline constexpr zone_key_tables zone_keys = zone_key_tables_make();
+
+constexpr uint64_t sites_direct_count = 4096;
+extern M9_HIDDEN site sites_direct[sites_direct_count];
+
+inline site &site_direct(uint64_t key) {
+  constexpr uint64_t mask = (sites_direct_count - 1) << site_shift;
+  return *reinterpret_cast<site *>(reinterpret_cast<uintptr_t>(sites_direct) + ((key << site_shift) & mask));
+}
+
+// `mask` is stored after `base`, and never shrinks: a reader that sees the new mask sees the new base.
 struct site_table {
-  uint64_t base; // address of the entries (a)
-  uint64_t mask; // (entries - 1) * sizeof(site) (a)
+  std::atomic<uint64_t> base; // address of the entries
+  std::atomic<uint64_t> mask; // (entries - 1) * sizeof(site)
 };
 extern M9_HIDDEN site_table sites;
 
-// The zone in the low bits: only what the multiplication carries upwards reaches the bits that the mask keeps.
-inline uint64_t site_key(uintptr_t caller, uint64_t zone) { return uint64_t{caller} << 6 | zone; }
-inline uint64_t site_hash(uint64_t key) { return (key * 0x9E3779B97F4A7C15u) >> 32; }
-inline const site &site_first(uint64_t key) {
-  return *reinterpret_cast<const site *>((site_hash(key) & sites.mask) + sites.base);
+// The multiplication carries upwards only, and the zone is above all else: so it is brought down first.
+inline uint64_t site_hash(uint64_t key) { return ((key ^ key >> 42) * 0x9E3779B97F4A7C15u) >> 32; }
+constexpr unsigned site_probes = 4;
+inline site &site_probe(uint64_t base, uint64_t mask, uint64_t key, unsigned probe) {
+  return *reinterpret_cast<site *>(base + ((site_hash(key) + probe * sizeof(site)) & mask));
 }
 
-struct site_found {
-  uint64_t cell; // 0: no memory at all
-  uint16_t tag;
-};
-// For slow paths: looks further, and makes the type, the cell and the entry when the site is new.
-site_found site_find(uintptr_t caller, unsigned zone);
+// The place of a key that the hash knows, else 0.
+inline uint64_t site_look_up(uint64_t key) {
+  uint64_t mask = sites.mask.load(std::memory_order_acquire); // pairs with table_grow
+  uint64_t base = sites.base.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < site_probes; i++) {
+    site &s = site_probe(base, mask, key, i);
+    if (std::atomic_ref(s.key).load(std::memory_order_acquire) == key) // pairs with site_publish
+      return s.place;
+  }
+  return 0;
+}
+
+// For slow paths: looks, and makes the type, the cell and the entry when the site is new. 0: no memory at all.
+uint64_t site_find(uintptr_t caller, unsigned zone);
 
 bool sites_start();
 // Drops the entries of types whose module is gone.

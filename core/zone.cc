@@ -70,42 +70,33 @@ void bucket_put(const zone &z, verbs v, uint32_t index) {
 
 } // namespace
 
-void *malloc_refill(const zone &z, uint64_t cell, int64_t popped) {
+void *malloc_refill(const zone &z, uint64_t cell) {
   unsigned c = zone_number(z);
   uint16_t tag = cell_tag(c, cell);
   verbs v = heap_verbs();
-  if (popped == -1)
-    popped = percpu_pop_and_count(v, z.cache, cell); // what the fast path did, by the verbs of this mode
+  int64_t popped = percpu_pop_and_count(v, z.cache, cell); // what the fast path did, by the verbs of this mode
   if (popped >= 0)
     return zone_stamp(c, uint32_t(popped), tag);
-  auto index = uint32_t(popped);
-  if (popped == -1) {
-    if (v != verbs::none)
-      cpu_ensure_open();
-    if (!bucket_take(z, v, index)) {
-      // What other caches and idle slabs hold may be what is missing.
-      if (!decay_everything() || !bucket_take(z, v, index))
-        return nullptr;
-    }
-    malloc_type_highuse(cell);
-    decay_tick();
-  }
+  uint32_t index = 0;
+  if (v != verbs::none)
+    cpu_ensure_open();
+  // What other caches and idle slabs hold may be what is missing.
+  if (!bucket_take(z, v, index) && (!decay_everything() || !bucket_take(z, v, index)))
+    return nullptr;
+  malloc_type_highuse(cell);
+  decay_tick();
   percpu_add(v, cell, 1);
   return zone_stamp(c, index, tag);
 }
 
-void free_full(const zone &z, uint64_t index, uint64_t cell, uint64_t pushed) {
+void free_full(const zone &z, uint64_t index, uint64_t cell) {
   verbs v = heap_verbs();
-  if (pushed == rseq::push_missed)
-    pushed = percpu_push_and_count(v, z.cache, index, cell);
-  if (pushed > rseq::push_uncounted)
+  if (percpu_push_and_count(v, z.cache, index, cell))
     return;
-  if (pushed == rseq::push_missed) {
-    if (v != verbs::none)
-      cpu_ensure_open();
-    bucket_put(z, v, uint32_t(index));
-    decay_tick();
-  }
+  if (v != verbs::none)
+    cpu_ensure_open();
+  bucket_put(z, v, uint32_t(index));
+  decay_tick();
   percpu_add(v, cell + 8, 1);
 }
 

@@ -27,11 +27,13 @@ struct alignas(64) zone {
   uint32_t cells;      // offset of tag 0's cell in a per-CPU block (i)
   uint32_t cache_most; // items that a CPU's cache may grow to (i) // uz_bucket_size_max
   uint64_t items;      // that have slabs: indices below have a tag (z)
-  uint64_t spare;
+  uint32_t gap;        // sizes that belong here: more than size - gap, at most size (i)
+  uint32_t spare;
 };
 static_assert(sizeof(zone) == 64);
 
-constexpr int zone_shift = 36; // every zone has 64 GiB of addresses
+constexpr int zone_shift = 36;                          // every zone has 64 GiB of addresses
+constexpr uint64_t zone_stagger_most = 8 * 1024 * 1024; // of which so many may lie before item 0
 
 extern M9_HIDDEN zone zones[zone_count];
 extern M9_HIDDEN uint64_t zones_base; // address of the first zone's item 0; (i)
@@ -51,7 +53,22 @@ constexpr uint32_t cache_offset(unsigned c) {
 }
 static_assert(cache_offset(zone_count) <= cells_offset);
 
+// The zone whose addresses hold the byte `at` bytes behind zones_base.
+inline const zone &zone_of_offset(uint64_t at) {
+  auto address = reinterpret_cast<uintptr_t>(zones) + (at >> (zone_shift - 6) & ~uint64_t{sizeof(zone) - 1});
+  return *reinterpret_cast<const zone *>(opaque(address)); // one register, not the sum again for each field
+}
+
+// Names the item that begins at p. False: none does, or its slab was never made. A multiple of the size leaves in the
+// low half of the product less than the reciprocal, anything else at least that.
+inline bool zone_index(const zone &z, const void *p, uint64_t &index) {
+  auto product = __extension__(unsigned __int128)(reinterpret_cast<uint64_t>(p) - z.base) * z.reciprocal;
+  index = uint64_t(product >> 64);
+  return uint64_t(product) < z.reciprocal && index < z.items;
+}
+
 inline unsigned zone_number(const zone &z) { return unsigned(&z - zones); }
+inline bool zone_holds(const zone &z, uint64_t index) { return int16_t(z.tags[index]) > 0; }
 inline uint64_t zone_cell(const zone &z, uint32_t tag) { return z.cells + uint64_t{tag} * 16; }
 inline uint16_t zone_cell_tag(const zone &z, uint64_t cell) { return uint16_t((cell - z.cells) / 16); }
 

@@ -26,8 +26,8 @@ struct libc_kind {
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, uintptr_t caller) {
     return or_enomem(malloc_slow(size, caller));
   }
-  [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell, int64_t popped) {
-    return or_enomem(malloc_refill(z, cell, popped));
+  [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell) {
+    return or_enomem(malloc_refill(z, cell));
   }
 };
 
@@ -55,8 +55,8 @@ template <bool throws> struct new_kind {
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, uintptr_t caller) {
     return until(size, 1, [=] { return malloc_slow(size, caller); });
   }
-  [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell, int64_t popped) {
-    return until(z.size, 1, [&z, cell, popped] { return malloc_refill(z, cell, popped); });
+  [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell) {
+    return until(z.size, 1, [&z, cell] { return malloc_refill(z, cell); });
   }
 };
 

@@ -71,13 +71,14 @@ template <bool throws> void *aligned_new(size_t size, std::align_val_t alignment
 
 // The compiler passes the size of the type, so a wrong one is a bug worth counting.
 [[gnu::always_inline]] inline void sized_delete(void *p, size_t size) {
-  uint64_t c = (reinterpret_cast<uint64_t>(p) - zones_base) >> zone_shift;
-  if (c >= fast.zones_limit || size > zone_size_max) [[unlikely]]
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zones_base;
+  if (at >= fast.zones_limit) [[unlikely]]
     return free_checked(p, size, 1);
-  uint64_t told = size <= small_size_max ? small_classes.of_16[(size + 15) / 16] : class_of_medium(size);
-  if (told != c) [[unlikely]]
+  const zone &z = zone_of_offset(at);
+  uint64_t index;
+  if (z.size - size >= z.gap || !zone_index(z, p, index)) [[unlikely]]
     return free_checked(p, size, 1);
-  free_fast(p);
+  zone_free(z, index, p);
 }
 
 } // namespace

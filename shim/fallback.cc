@@ -60,16 +60,16 @@ int64_t pop_and_count(const uint32_t &cache, uint64_t cell) {
   return c->items[c->count];
 }
 
-uint64_t push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell) {
+bool push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell) {
   block_lock b;
   if (!b.ok())
-    return rseq::push_missed;
+    return false;
   cache_view *c = b.cache(cache);
   if (c->count >= c->capacity)
-    return rseq::push_missed;
+    return false;
   c->items[c->count++] = uint32_t(index);
   b.count(cell + 8, 1);
-  return rseq::push_uncounted + 1;
+  return true;
 }
 
 bool add(uint64_t offset, uint64_t delta) {

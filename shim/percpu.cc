@@ -21,7 +21,6 @@ constinit verbs percpu_verbs = verbs::none;
 namespace {
 
 constexpr int cpus_most = 8192;
-constexpr uint64_t blocks_below = 3; // the shared block, and those of cpu_id -2 and -1
 
 int cpu_ids = 0;                 // (i)
 int fake_cpu = -1, fake_ids = 0; // tests only
@@ -39,11 +38,11 @@ long membarrier(int command, unsigned flags = 0, int cpu = 0) {
 
 bool percpu_reserve() {
   for (cpu_ids = fake_ids ? fake_ids : int(cpu_ids_possible()); cpu_ids > 0; cpu_ids /= 2) {
-    uint64_t size = (uint64_t(cpu_ids) + blocks_below) * percpu_block;
+    uint64_t size = (uint64_t(cpu_ids) + percpu_blocks_below) * percpu_block;
     if (uintptr_t p = pages_reserve(size)) {
       if (!pages_open_readable(p, size))
         return false;
-      percpu_base = p + blocks_below * percpu_block;
+      percpu_base = p + percpu_blocks_below * percpu_block;
       return true;
     }
     if (cpu_ids <= 64)
@@ -55,7 +54,7 @@ bool percpu_reserve() {
 
 bool percpu_reserve_shared() {
   uintptr_t p = pages_reserve(percpu_block);
-  percpu_base = p + blocks_below * percpu_block;
+  percpu_base = p + percpu_blocks_below * percpu_block;
   cpu_ids = 0;
   return p != 0;
 }
@@ -96,7 +95,7 @@ void percpu_pretend_ids(int n) { fake_ids = n; }
 void percpu_fake(int cpu) { fake_cpu = cpu; }
 
 uint64_t percpu_block_of(int cpu) {
-  return cpu < 0 ? percpu_base - blocks_below * percpu_block : percpu_base + uint64_t(cpu) * percpu_block;
+  return cpu < 0 ? percpu_base + uint64_t(percpu_shared) : percpu_base + uint64_t(cpu) * percpu_block;
 }
 
 bool percpu_open_range(int cpu, uint64_t offset, uint64_t size) {

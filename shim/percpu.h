@@ -41,7 +41,7 @@ void percpu_fake(int cpu);
 // What `verbs.h` specifies, by the fallback.
 namespace fallback {
 int64_t pop_and_count(const uint32_t &cache, uint64_t cell);
-uint64_t push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell);
+bool push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell);
 bool add(uint64_t offset, uint64_t delta);
 uint32_t grow(const uint32_t &cache, uint32_t first, uint32_t most);
 uint32_t pop_many(const uint32_t &cache, uint32_t *to, uint32_t most);
@@ -54,11 +54,10 @@ uint32_t push_many(const uint32_t &cache, const uint32_t *from, uint32_t n);
          : v == verbs::fallback ? fallback::pop_and_count(cache, cell)
                                 : -1;
 }
-[[gnu::always_inline]] inline uint64_t percpu_push_and_count(verbs v, const uint32_t &cache, uint64_t index,
-                                                             uint64_t cell) {
-  return v == verbs::rseq       ? rseq::push_and_count(cache, index, cell)
-         : v == verbs::fallback ? fallback::push_and_count(cache, index, cell)
-                                : rseq::push_missed;
+[[gnu::always_inline]] inline bool percpu_push_and_count(verbs v, const uint32_t &cache, uint64_t index,
+                                                         uint64_t cell) {
+  return v == verbs::rseq ? rseq::push_and_count(cache, index, cell)
+                          : v == verbs::fallback && fallback::push_and_count(cache, index, cell);
 }
 [[gnu::always_inline]] inline uint32_t percpu_grow(verbs v, const uint32_t &cache, uint32_t first, uint32_t most) {
   return v == verbs::rseq       ? rseq::grow(cache, first, most)

@@ -21,6 +21,8 @@ namespace m9 {
 
 constexpr int percpu_shift = 22;
 constexpr uint64_t percpu_block = uint64_t{1} << percpu_shift;
+constexpr uint64_t percpu_blocks_below = 3; // the shared block, and those of cpu_id -2 and -1
+constexpr int64_t percpu_shared = -int64_t(percpu_blocks_below * percpu_block); // from percpu_base
 constexpr uint64_t cells_offset = 64 * 1024;
 
 struct block_head {

@@ -16,7 +16,7 @@ namespace m9 {
 struct alignas(4096) fast_switch {
   uint64_t small_limit;                // malloc: sizes below take the small fast path (a)
   uint64_t medium_limit;               // malloc: sizes below take the medium fast path (a)
-  uint64_t zones_limit;                // free: zone numbers below take the fast path (a)
+  uint64_t zones_limit;                // free: offsets into the zones below take the fast path (a)
   std::atomic<uint32_t> ready;         // 1: this process, and no parent of it, was set up here
   std::atomic<uint32_t> vfork_windows; // threads that wait for a vfork child (process lock)
 };

@@ -7,14 +7,25 @@
 //   - A section that is aborted (preempted, migrated, signalled) runs again from its start, so nothing before its first
 //     commit matters. Sections are left by jumping out; the kernel clears rseq_cs by itself.
 //   - The commit of a cache is one read-modify-write instruction, so it never loses a stop flag that another CPU set
-//     in between. Where a second store follows it, the carry flag tells the abort handler whether it happened: the
-//     compare that the section survived leaves carry set, the commit clears it in the same instruction that stores, INC
-//     leaves it alone, and an abort preserves registers and flags. `armed` says that the compare is behind us.
+//     in between. Where a second store follows it, the carry flag tells the abort handler whether it happened: carry is
+//     set before, the commit clears it in the same instruction that stores, INC leaves it alone, and an abort preserves
+//     registers and flags. While carry is not yet set, another register says so (a cache address that is none yet, or
+//     `armed`).
 #pragma once
 
 #include <cstdint>
 
 #include "shim/percpu_layout.h"
+
+namespace m9 {
+
+// The same value, of which the compiler knows nothing.
+[[gnu::always_inline]] inline uint64_t opaque(uint64_t x) {
+  asm("" : "+r"(x));
+  return x;
+}
+
+} // namespace m9
 
 namespace m9::rseq {
 
@@ -40,65 +51,76 @@ namespace m9::rseq {
 #define M9_RSEQ_DELAY
 #endif
 
-// pop_and_count(cache, cell): the last index of this CPU's cache, counting one allocation in the cell.
-//   armed = 0
-//   section: x = c[cache].count + (-1); if (x < 0, signed) leave with miss;   carry = 1, since count >= 1
-//            armed = 1;  x = c[cache].items[x]
-//            c[cache].word -= 1, carry = 0               <- first commit; a word with count >= 1 does not borrow
-//            c[cell] += 1                                <- second commit
-//   abort:   if (carry or not armed) again; else return x, uncounted
-// Returns the index; -1 for a miss, where nothing happened; or the index with bit 63 set: taken, but to be counted.
-[[gnu::always_inline]] inline int64_t pop_and_count(const uint32_t &cache, uint64_t cell) {
-  uint64_t c, t;
-  uint32_t armed;
-  int64_t x;
-  asm volatile(M9_RSEQ_DESCRIPTOR                                               //
-               "2: xorl %[armed],%[armed]\n"                                    //
-               M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_CACHE              //
-               " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " addl $-1,%k[x]\n jl 6f\n" //
-               M9_RSEQ_DELAY " movl $1,%[armed]\n" M9_RSEQ_DELAY                //
-               " movl 8(%[t],%q[x],4),%k[x]\n" M9_RSEQ_DELAY                    //
-               " subq $1,(%[t])\n" M9_RSEQ_DELAY                                //
+// What an abort handler does once it knows that only the count is missing: no CPU can be charged any more, so the
+// shared block is, atomically.
 #if M9_COUNTING
-               " incq (%[c],%[cell])\n"
+#define M9_RSEQ_COUNT(cell, c) " movq %[base]," c "\n lock incq %c[shared]+" cell "\n"
+#else
+#define M9_RSEQ_COUNT(cell, c) ""
 #endif
-               "5:\n" M9_RSEQ_ABORT "7: jc 2b\n testl %[armed],%[armed]\n jz 2b\n btsq $63,%q[x]\n jmp 5b\n"
-               "6: movq $-1,%q[x]\n jmp 5b\n"
-               ".popsection\n"
-               : [c] "=&r"(c), [t] "=&r"(t), [x] "=&r"(x), [armed] "=&r"(armed)
-               : M9_RSEQ_INPUTS, [cache] "m"(cache), [cell] "r"(cell)
+#define M9_RSEQ_COUNT_INPUTS [shared] "i"(percpu_shared)
+
+// pop_and_count(cache, cell): the last index of this CPU's cache, counting one allocation in the cell.
+//   section: carry = 1;  t = address of c[cache]
+//            x = t.count;  x -= 1, which leaves carry alone;  if (x < 0, signed) leave with miss
+//            x = t.items[x]
+//            t.word -= 1, carry = 0           <- first commit; a word with count >= 1 does not borrow
+//            c[cell] += 1                     <- second commit
+//   abort:   if (carry or t is no address yet) again; else shared[cell] += 1
+// Returns the index, or -1 for a miss, where nothing happened.
+[[gnu::always_inline]] inline int64_t pop_and_count(uint64_t cache, uint64_t cell) {
+  uint64_t c, t;
+  int64_t x;
+  asm volatile(M9_RSEQ_DESCRIPTOR "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_BLOCK                    //
+                                  " stc\n" M9_RSEQ_DELAY                                                        //
+                                  " leaq (%[cache],%[c]),%[t]\n" M9_RSEQ_DELAY                                  //
+                                  " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " decl %k[x]\n" M9_RSEQ_DELAY " jl 6f\n" //
+               M9_RSEQ_DELAY " movl 8(%[t],%q[x],4),%k[x]\n" M9_RSEQ_DELAY                                      //
+                                  " subq $1,(%[t])\n" M9_RSEQ_DELAY                                             //
+#if M9_COUNTING
+                                  " incq (%[c],%[cell])\n"
+#endif
+                                  "5:\n" M9_RSEQ_ABORT "7: jc 2b\n cmpq $0x7fffffff,%[t]\n jle 2b\n" //
+               M9_RSEQ_COUNT("(%[c],%[cell])", "%[c]") " jmp 5b\n"
+                                                       "6: movq $-1,%q[x]\n jmp 5b\n"
+                                                       ".popsection\n"
+               : [c] "=&r"(c), [t] "=&r"(t), [x] "=&r"(x)
+               : M9_RSEQ_INPUTS, M9_RSEQ_COUNT_INPUTS, [cache] "r"(cache), [cell] "r"(cell)
                : "memory", "cc");
   return x;
 }
 
 // push_and_count(cache, index, cell): puts an index into this CPU's cache, counting one free in the cell.
 //   armed = 0
-//   section: if (count >= capacity, unsigned) leave with miss;   carry = 1, since count < capacity
-//            armed = 2;  c[cache].items[count] = index   (not yet part of the cache)
+//   section: if (count >= capacity, unsigned) leave with false;   carry = 1, since count < capacity
+//            armed = 1;  c[cache].items[count] = index   (not yet part of the cache)
 //            c[cache].word += 1, carry = 0               <- first commit
 //            c[cell].numfrees += 1                       <- second commit
-//   abort:   if (carry or not armed) again; else return uncounted
-// Returns push_missed (nothing happened), push_uncounted (put there, but to be counted), or more than both.
-constexpr uint64_t push_missed = 0;
-constexpr uint64_t push_uncounted = 1;
-[[gnu::always_inline]] inline uint64_t push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell) {
-  uint64_t c, t, o, armed;
-  asm volatile(M9_RSEQ_DESCRIPTOR                                                    //
-               "2: xorl %k[armed],%k[armed]\n"                                       //
-               M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_CACHE                   //
-               " movl (%[t]),%k[o]\n" M9_RSEQ_DELAY " cmpl 4(%[t]),%k[o]\n jae 5f\n" //
-               M9_RSEQ_DELAY " movl $2,%k[armed]\n" M9_RSEQ_DELAY                    //
-               " movl %k[index],8(%[t],%[o],4)\n" M9_RSEQ_DELAY                      //
-               " addq $1,(%[t])\n" M9_RSEQ_DELAY                                     //
+//   abort:   if (carry or not armed) again; else shared[cell].numfrees += 1
+// False: nothing happened. Its registers have names, as an asm that jumps away has no outputs.
+[[gnu::always_inline]] inline bool push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell) {
+  asm goto(M9_RSEQ_DESCRIPTOR "2: xorl %%eax,%%eax\n"                                                   //
+                              " leaq 1b(%%rip),%%rcx\n movq %[rs],%%r9\n movq %%rcx,%%fs:8(%%r9)\n3:\n" //
+           M9_RSEQ_DELAY " movslq %%fs:4(%%r9),%%rcx\n shlq %[shift],%%rcx\n addq %[base],%%rcx\n"      //
+                              " movl %[cache],%%r9d\n addq %%rcx,%%r9\n" M9_RSEQ_DELAY                  //
+                              " movl (%%r9),%%r10d\n" M9_RSEQ_DELAY " cmpl 4(%%r9),%%r10d\n" M9_RSEQ_DELAY
+                              " jae %l[full]\n"                                 //
+           M9_RSEQ_DELAY " movl $1,%%eax\n" M9_RSEQ_DELAY                       //
+                              " movl %k[index],8(%%r9,%%r10,4)\n" M9_RSEQ_DELAY //
+                              " addq $1,(%%r9)\n" M9_RSEQ_DELAY                 //
 #if M9_COUNTING
-               " incq 8(%[c],%[cell])\n"
+                              " incq 8(%%rcx,%[cell])\n"
 #endif
-               "5:\n" M9_RSEQ_ABORT "7: jc 2b\n testl %k[armed],%k[armed]\n jz 2b\n movl $1,%k[armed]\n jmp 5b\n"
-               ".popsection\n"
-               : [c] "=&r"(c), [t] "=&r"(t), [o] "=&r"(o), [armed] "=&r"(armed)
-               : M9_RSEQ_INPUTS, [cache] "m"(cache), [index] "r"(index), [cell] "r"(cell)
-               : "memory", "cc");
-  return armed;
+                              "5:\n" M9_RSEQ_ABORT "7: jc 2b\n testl %%eax,%%eax\n jz 2b\n" //
+           M9_RSEQ_COUNT("8(%%rcx,%[cell])", "%%rcx") " jmp 5b\n"
+                                                      ".popsection\n"
+           :
+           : M9_RSEQ_INPUTS, M9_RSEQ_COUNT_INPUTS, [cache] "m"(cache), [index] "r"(index), [cell] "r"(cell)
+           : "rax", "rcx", "r9", "r10", "memory", "cc"
+           : full);
+  return true;
+full:
+  return false;
 }
 
 // add(offset, delta): adds to a counter of this CPU.
