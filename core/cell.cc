@@ -162,6 +162,14 @@ cell_sums cell_read(uint64_t cell, unsigned c) {
   return s;
 }
 
+uint32_t cell_window_used(unsigned w) {
+  constexpr uint32_t slots = (zone_count + 5) / 6;
+  if (w == window_of_zone(large_zone))
+    return ranges[large_zone].end * cell_bytes(large_zone);
+  uint32_t chunks = window_chunks[w] ? window_chunks[w] : slots;
+  return window_opened[w] ? chunks * chunk_bytes : 0;
+}
+
 bool cell_open_cpu(int cpu) {
   constexpr uint32_t caches = (cache_offset(zone_count) + 4095) / 4096 * 4096;
   if (!percpu_open_range(cpu, 0, caches))

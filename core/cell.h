@@ -56,6 +56,9 @@ struct cell_sums {
 cell_sums cell_read(uint64_t cell, unsigned c, int cpu);
 cell_sums cell_read(uint64_t cell, unsigned c);
 
+// Bytes of a window in which there are cells, from its start; none lie beyond on any CPU.
+uint32_t cell_window_used(unsigned w);
+
 // Opens the block of a CPU that runs for the first time: its caches and all cells in use.
 bool cell_open_cpu(int cpu) M9_REQUIRES(malloc_mtx);
 uint64_t cell_sites_folded(); // (type, zone) pairs that had to share "(other)"

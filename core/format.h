@@ -28,6 +28,11 @@ enum class section_kind : uint32_t {
   zones = 6,    // struct zone_entry, by size; the last one, of size 0, stands for all large allocations
   notes = 7,    // struct note_entry: named totals that belong to no type
   counters = 8, // the counters themselves, addressed by cpu_entry and cell_entry; entry_size 8
+  // Of a forked child only: struct inherited_entry, one per cell and in their order.
+  inherited = 9,
+  // The same where processes were merged into one file: their sums, so that operations counted once are the counters
+  // less these, and what was live is still in the counters alone. Never beside `inherited`.
+  merged = 10,
 };
 
 // A string: `size` bytes at `offset` of the strings section, not terminated.
@@ -119,6 +124,17 @@ struct zone_entry {
   uint64_t reserved;
 };
 static_assert(sizeof(zone_entry) == 64);
+
+// What the counters of a cell held right after the fork that made the process, summed over all CPUs. They still hold
+// it: a process's own operations are the difference. Notes and the zones' `fail` and `sleep` of a child that has this
+// section are its own alone.
+struct inherited_entry {
+  uint64_t numallocs;
+  uint64_t numfrees;
+  uint64_t memalloced; // bytes
+  uint64_t memfreed;   // bytes
+};
+static_assert(sizeof(inherited_entry) == 32);
 
 struct note_entry {
   text name; // "foreign frees", "sites folded", ...

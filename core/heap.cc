@@ -4,6 +4,7 @@
 #include "core/cell.h"
 #include "core/decay.h"
 #include "core/extent.h"
+#include "core/inherited.h"
 #include "core/keg.h"
 #include "core/layout.h"
 #include "core/malloc_type.h"
@@ -17,7 +18,7 @@ namespace m9 {
 namespace {
 
 constinit mutex start_lock(lock_rank::process); // the fields below
-bool begun, configured, child, recovered;
+bool begun, configured, keep_inherited, child, recovered;
 format::run_mode mode = format::run_mode::boot; // (i) once configured
 const char *mode_reason = "";
 std::atomic<uint64_t> notes[unsigned(heap_note::count)]; // (a) relaxed
@@ -47,6 +48,16 @@ void locks_recover() {
     m->reset();
 }
 
+// Before this process, a child with one thread, counts anything. What belongs to no cell starts from zero here.
+void take_over() M9_UNCHECKED {
+  for (std::atomic<uint64_t> &n : notes)
+    n.store(0, std::memory_order_relaxed);
+  for (keg &k : kegs)
+    k.fails = k.sleeps = 0;
+  if (!inherited_take())
+    heap_note_add(heap_note::inherited_unknown);
+}
+
 } // namespace
 
 void heap_begin() {
@@ -66,6 +77,8 @@ void heap_begin() {
     standard_error_drop();
     if (!fork_prepared)
       locks_recover();
+    if (keep_inherited)
+      take_over();
   }
   process_set_ready();
   if (configured)
@@ -76,6 +89,7 @@ void heap_configure(const heap_options &options) {
   heap_enter();
   locked guard(start_lock);
   decay_configure(options.decay_ms);
+  keep_inherited = options.keep_inherited;
   if (layout_is_compact()) {
     mode = format::run_mode::compact;
     mode_reason = "the address space is limited";

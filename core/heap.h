@@ -16,6 +16,7 @@ namespace m9 {
 struct heap_options {
   bool rseq = true;
   uint32_t decay_ms = 1000;
+  bool keep_inherited = false; // a child keeps what it took over from its parent (core/inherited.h)
 };
 
 // At the head of every slow path.
@@ -40,7 +41,7 @@ void heap_fork_parent();
 void heap_fork_child();
 
 // Totals that belong to no type.
-enum class heap_note : uint32_t { foreign_frees, size_mismatches, in_flight_at_fork, count };
+enum class heap_note : uint32_t { foreign_frees, size_mismatches, in_flight_at_fork, inherited_unknown, count };
 void heap_note_add(heap_note n, uint64_t by = 1);
 uint64_t heap_note_read(heap_note n);
 

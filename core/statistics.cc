@@ -5,6 +5,7 @@
 #include "core/extent.h"
 #include "core/format.h"
 #include "core/heap.h"
+#include "core/inherited.h"
 #include "core/keg.h"
 #include "core/module.h"
 #include "shim/pages.h"
@@ -50,10 +51,11 @@ struct string_pool {
   }
 };
 
-constexpr const char *note_names[] = {"foreign frees", "size mismatches", "in flight at fork", "sites folded",
-                                      "calls charged to no CPU"};
-constexpr uint32_t notes = 5;
-constexpr uint32_t sections = 8;
+constexpr const char *note_names[] = {"foreign frees",     "size mismatches",
+                                      "in flight at fork", "forks whose inherited counts are not known",
+                                      "sites folded",      "calls charged to no CPU"};
+constexpr uint32_t notes = 6;
+constexpr uint32_t sections = 9; // at most
 
 // What is there, fixed at the start so that both passes agree; what comes later is left to the next image.
 struct extent_of {
@@ -65,6 +67,7 @@ struct extent_of {
 struct cells_context {
   const extent_of *all;
   cell_entry *entries;
+  inherited_entry *inherited; // nullptr: there is none
   uint32_t n, words;
   uint64_t shared; // operations counted in the shared block
 };
@@ -86,6 +89,10 @@ void cell_note(void *context, uint64_t cell, const cell_info &info) {
   uint32_t words = cell_bytes(info.zone) / 8;
   if (c.entries)
     c.entries[c.n] = {type_index(*info.type), info.zone, cell_tag(info.zone, cell), c.words * 8};
+  if (c.inherited) {
+    cell_sums before = inherited_read(cell, info.zone);
+    c.inherited[c.n] = {before.allocs, before.frees, before.bytes_alloced, before.bytes_freed};
+  }
   c.n++;
   c.words += words;
   cell_sums s = cell_read(cell, info.zone, -1);
@@ -189,8 +196,12 @@ uint64_t live_large(const extent_of &all, const cell_entry *cells, const cpu_ent
 }
 
 void write_notes(note_entry *to, string_pool &strings, uint64_t shared) {
-  const uint64_t values[notes] = {heap_note_read(heap_note::foreign_frees), heap_note_read(heap_note::size_mismatches),
-                                  heap_note_read(heap_note::in_flight_at_fork), cell_sites_folded(), shared};
+  const uint64_t values[notes] = {heap_note_read(heap_note::foreign_frees),
+                                  heap_note_read(heap_note::size_mismatches),
+                                  heap_note_read(heap_note::in_flight_at_fork),
+                                  heap_note_read(heap_note::inherited_unknown),
+                                  cell_sites_folded(),
+                                  shared};
   for (uint32_t i = 0; i < notes; i++) {
     text name = strings.add(note_names[i]);
     if (to)
@@ -217,6 +228,10 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
   place(section_kind::types, sizeof(type_entry), all.types);
   cells.entries = w.room<cell_entry>(all.cells);
   place(section_kind::cells, sizeof(cell_entry), all.cells);
+  if (inherited_is_known()) {
+    cells.inherited = w.room<inherited_entry>(all.cells);
+    place(section_kind::inherited, sizeof(inherited_entry), all.cells);
+  }
   auto *cpus = w.room<cpu_entry>(all.cpus);
   place(section_kind::cpus, sizeof(cpu_entry), all.cpus);
   auto *zones = w.room<zone_entry>(zone_count + 1);
@@ -229,7 +244,7 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
   place(section_kind::strings, 1, strings_size);
   write_modules(modules, all.modules, strings);
   write_types(types, all, strings);
-  write_notes(note_list, strings, cells.shared);
+  write_notes(note_list, strings, cells.shared - inherited_shared());
   text program = strings.add(about.program), reason = strings.add(heap_mode_reason()),
        command = strings.add(about.command);
   strings_size = strings.used;

@@ -98,8 +98,10 @@ bool is_before(const statistics_view &view, const type_sum *sums, uint32_t a, ui
   const uint64_t bytes_b = type_memuse(sums[b]);
   if (bytes_a != bytes_b)
     return bytes_a > bytes_b;
-  if (sums[a].numallocs != sums[b].numallocs)
-    return sums[a].numallocs > sums[b].numallocs;
+  const uint64_t requests_a = type_requests(sums[a]);
+  const uint64_t requests_b = type_requests(sums[b]);
+  if (requests_a != requests_b)
+    return requests_a > requests_b;
   const int names =
       compare_names(view_string(view, view_type(view, a).name), view_string(view, view_type(view, b).name));
   return names != 0 ? names < 0 : a < b;
@@ -164,9 +166,24 @@ void put_type(table_text &t, const statistics_view &view, const type_sum &sum, u
   // No peak exceeds all that was ever allocated: a bound that reaches it is the peak itself.
   const uint64_t high = entry.highuse > live ? entry.highuse : live;
   put_number(t, kilobytes(high), 11, high < sum.memalloced ? " >=" : " ", "K");
-  put_number(t, sum.numallocs, 12, " ");
+  put_number(t, type_requests(sum), 12, " ");
   put_sizes(t, view, sum.zones);
   put_char(t, '\n');
+}
+
+void put_inherited(table_text &t, const statistics_view &view, const type_sum *sums) {
+  type_sum all = {};
+  for (uint32_t i = 0; i < view_count(view, section_kind::types); i++) {
+    all.numallocs += sums[i].inherited.numallocs;
+    all.numfrees += sums[i].inherited.numfrees;
+    all.memalloced += sums[i].inherited.memalloced;
+    all.memfreed += sums[i].inherited.memfreed;
+  }
+  put(t, "malloc9: note: inherited at ");
+  put(t, view_is_merged(view) ? "forks and not among Requests: " : "the fork and counted above: ");
+  put_number(t, all.numallocs, 0, "", " requests; ");
+  put_number(t, type_inuse(all), 0, "", " items, ");
+  put_number(t, type_memuse(all), 0, "", " bytes live\n");
 }
 
 void put_notes(table_text &t, const statistics_view &view) {
@@ -185,7 +202,7 @@ void put_notes(table_text &t, const statistics_view &view) {
 uint32_t table_sort(const statistics_view &view, const type_sum *sums, uint32_t *order) {
   uint32_t count = 0;
   for (uint32_t t = 0; t < view_count(view, section_kind::types); t++)
-    if (sums[t].numallocs != 0 || sums[t].numfrees != 0)
+    if (type_requests(sums[t]) != 0 || type_frees(sums[t]) != 0 || type_inuse(sums[t]) != 0)
       order[count++] = t;
   for (uint32_t root = count / 2; root-- > 0;)
     heap_sink(view, sums, order, root, count);
@@ -214,6 +231,8 @@ void table_print(const statistics_view &view, type_sum *sums, uint32_t *order, t
   put(t, "   InUse   MemUse    HighUse    Requests  Size(s)\n");
   for (uint32_t i = 0; i < count; i++)
     put_type(t, view, sums[order[i]], order[i], column);
+  if (view_has_inherited(view))
+    put_inherited(t, view, sums);
   put_notes(t, view);
   text_flush(t);
 }

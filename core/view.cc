@@ -21,6 +21,8 @@ constexpr uint64_t known_entry_size[view_section_kinds] = {
     sizeof(format::zone_entry),
     sizeof(format::note_entry),
     8,
+    sizeof(format::inherited_entry),
+    sizeof(format::inherited_entry),
 };
 
 constexpr const char *overflow_text[view_section_kinds] = {
@@ -33,6 +35,8 @@ constexpr const char *overflow_text[view_section_kinds] = {
     "the zones do not fit into the file",
     "the notes do not fit into the file",
     "the counters do not fit into the file",
+    "the inherited counts do not fit into the file",
+    "the inherited counts do not fit into the file",
 };
 
 bool fits(uint64_t offset, uint64_t length, uint64_t limit) { return offset <= limit && length <= limit - offset; }
@@ -216,6 +220,21 @@ view_error check_cells(const statistics_view &view, uint64_t smallest_block) {
   return fine;
 }
 
+const view_section &inherited_section(const statistics_view &view) {
+  return section_of(view, view_is_merged(view) ? section_kind::merged : section_kind::inherited);
+}
+
+view_error check_inherited(const statistics_view &view) {
+  if (!view_has_inherited(view))
+    return fine;
+  const view_section &s = inherited_section(view);
+  if (s.count != view_count(view, section_kind::cells))
+    return {"not one inherited count for each cell", s.offset};
+  if (view_is_merged(view) && section_of(view, section_kind::inherited).entry_size != 0)
+    return {"the counts of one process and of many", section_of(view, section_kind::inherited).offset};
+  return fine;
+}
+
 view_error check_notes(const statistics_view &view) {
   for (uint32_t i = 0; i < view_count(view, section_kind::notes); i++)
     if (!text_is_valid(view, view_note(view, i).name))
@@ -259,6 +278,8 @@ view_error view_open(statistics_view &view, const unsigned char *data, size_t si
   if (!e.what)
     e = check_cells(view, smallest_block);
   if (!e.what)
+    e = check_inherited(view);
+  if (!e.what)
     e = check_notes(view);
   return e;
 }
@@ -291,6 +312,17 @@ format::note_entry view_note(const statistics_view &view, uint32_t index) {
   return read_entry<format::note_entry>(view, section_kind::notes, index);
 }
 
+bool view_is_merged(const statistics_view &view) { return section_of(view, section_kind::merged).entry_size != 0; }
+
+bool view_has_inherited(const statistics_view &view) {
+  return view_is_merged(view) || section_of(view, section_kind::inherited).entry_size != 0;
+}
+
+format::inherited_entry view_inherited(const statistics_view &view, uint32_t cell) {
+  const section_kind kind = view_is_merged(view) ? section_kind::merged : section_kind::inherited;
+  return read_entry<format::inherited_entry>(view, kind, cell);
+}
+
 view_text view_string(const statistics_view &view, format::text text) {
   if (!text_is_valid(view, text))
     return {"", 0};
@@ -309,34 +341,6 @@ view_half view_allocs(const statistics_view &view, const format::cell_entry &cel
   const uint64_t count = counter_at(view, cell, cpu, 0);
   return {count, zone_size ? count * zone_size : counter_at(view, cell, cpu, 2)};
 }
-
-void view_sum_types(const statistics_view &view, type_sum *sums) {
-  const uint32_t types = view_count(view, section_kind::types);
-  const uint32_t cells = view_count(view, section_kind::cells);
-  const uint32_t cpus = view_count(view, section_kind::cpus);
-  for (uint32_t t = 0; t < types; t++)
-    sums[t] = {};
-  for (int allocs = 0; allocs < 2; allocs++)
-    for (uint32_t p = 0; p < cpus; p++) {
-      const format::cpu_entry cpu = view_cpu(view, p);
-      for (uint32_t i = 0; i < cells; i++) {
-        const format::cell_entry cell = view_cell(view, i);
-        if (cell.type >= types || cell.zone >= view_max_zones)
-          continue; // changed under us
-        const uint64_t size = view_zone(view, cell.zone).size;
-        type_sum &sum = sums[cell.type];
-        const view_half half = allocs ? view_allocs(view, cell, size, cpu) : view_frees(view, cell, size, cpu);
-        (allocs ? sum.numallocs : sum.numfrees) += half.count;
-        (allocs ? sum.memalloced : sum.memfreed) += half.bytes;
-        if (half.count != 0)
-          sum.zones |= uint64_t{1} << cell.zone;
-      }
-    }
-}
-
-uint64_t type_inuse(const type_sum &sum) { return sum.numallocs > sum.numfrees ? sum.numallocs - sum.numfrees : 0; }
-
-uint64_t type_memuse(const type_sum &sum) { return sum.memalloced > sum.memfreed ? sum.memalloced - sum.memfreed : 0; }
 
 const char *view_mode_name(format::run_mode mode) {
   switch (mode) {

@@ -16,7 +16,7 @@ namespace m9 {
 
 constexpr uint32_t view_max_zones = 64;       // the zones of a type are a bit mask, as in mts_size
 constexpr uint32_t view_max_text = 64 * 1024; // bytes of one string
-constexpr uint32_t view_section_kinds = 9;    // one more than the last of format::section_kind
+constexpr uint32_t view_section_kinds = 11;   // one more than the last of format::section_kind
 
 // What is wrong, and at which byte of the file. `what` is null when nothing is.
 struct view_error {
@@ -55,6 +55,8 @@ struct type_sum {
   uint64_t memalloced;
   uint64_t memfreed;
   uint64_t zones;
+  format::inherited_entry inherited = {}; // how much of these was there at the fork
+  bool merged = false;                    // the operations of many processes, in which the inherited ones are repeated
 };
 
 // Checks all of data[0..size), which must be aligned to 8, and outlive the view.
@@ -68,6 +70,9 @@ format::cell_entry view_cell(const statistics_view &view, uint32_t index);
 format::cpu_entry view_cpu(const statistics_view &view, uint32_t index);
 format::zone_entry view_zone(const statistics_view &view, uint32_t index);
 format::note_entry view_note(const statistics_view &view, uint32_t index);
+format::inherited_entry view_inherited(const statistics_view &view, uint32_t cell); // zeros if there is none
+bool view_has_inherited(const statistics_view &view);
+bool view_is_merged(const statistics_view &view); // and has inherited counts
 view_text view_string(const statistics_view &view, format::text text);
 
 // The counters of a cell on one CPU. `zone_size` is the size of the cell's zone, 0 for large.
@@ -79,7 +84,10 @@ view_half view_allocs(const statistics_view &view, const format::cell_entry &cel
 // Fills sums[0..view_count(types)). The frees of all CPUs are read before any allocs.
 void view_sum_types(const statistics_view &view, type_sum *sums);
 
-// What is live; 0 where a damaged file has more frees than allocs.
+// The operations that are told: of one process all that its counters hold, of merged ones what they did themselves.
+uint64_t type_requests(const type_sum &sum);
+uint64_t type_frees(const type_sum &sum);
+// What is live, in each process that holds it; 0 where a damaged file has more frees than allocs.
 uint64_t type_inuse(const type_sum &sum);
 uint64_t type_memuse(const type_sum &sum);
 

@@ -76,6 +76,7 @@ constexpr key keys[] = {
     {"audit", "nothing", "audit:exit          check the books when the program ends, and abort if they do not balance",
      [](configuration &c, const char *v) { return c.audit_exit = text_equal(v, "exit"); }},
     {"help", "false", "help:true           print this list", nullptr},
+    {"dump_private", "false", nullptr, [](configuration &c, const char *v) { return set_bool(v, c.dump_private); }},
     {"first", "nothing", nullptr,
      [](configuration &c, const char *v) { return set_number(v, c.first_pid, UINT32_MAX); }},
 };

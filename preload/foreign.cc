@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What other code does behind our back: libraries loaded with RTLD_DEEPBIND give us pointers of libc's own allocator,
-// dlclose makes call sites disappear, clone makes children that share our memory.
+// dlclose makes call sites disappear, clone makes children that share our memory, _exit ends the process past all
+// handlers.
 #include <cstdarg>
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
@@ -10,9 +11,11 @@
 #include "core/malloc_type.h"
 #include "core/misuse.h"
 #include "preload/kinds.h"
+#include "preload/report.h"
 #include "preload/start.h"
 #include "shim/modules.h"
 #include "shim/process.h"
+#include "shim/system.h"
 
 namespace m9 {
 
@@ -32,6 +35,18 @@ template <class Function> Function real(const char *name) { return reinterpret_c
 
 } // namespace
 } // namespace m9
+
+// _exit(2), _Exit(3): no handlers of the program, but our report. They do not return, and may be called by a handler of
+// a signal and by a child of vfork. libc's own do no more than this after it.
+M9_EXPORT void _exit(int status) {
+  m9::report_quick_exit();
+  m9::process_end(status);
+}
+
+M9_EXPORT void _Exit(int status) {
+  m9::report_quick_exit();
+  m9::process_end(status);
+}
 
 // dlclose(3), and then: what was unloaded keeps its types and their names, but its addresses may get others.
 M9_EXPORT int dlclose(void *handle) {

@@ -10,6 +10,7 @@
 #include "core/table.h"
 #include "shim/pages.h"
 #include "shim/panic.h"
+#include "shim/process.h"
 #include "shim/standard_error.h"
 #include "shim/system.h"
 #include "shim/text.h"
@@ -87,12 +88,13 @@ path_text dump_path(uint32_t number) {
 }
 
 // To a name beside it first, so that a reader never sees half a dump and a full disk leaves the old one. What is no
-// regular file (/dev/stdout, a pipe, a link) is written to where it stands.
+// regular file (/dev/stdout, a pipe, a link) is written to where it stands; but not in a folder that may be gone, where
+// by now somebody else may have put links under the same name.
 long dump_write(const statistics_image &image, const char *path) {
-  bool special = file_is_special(path);
+  bool special = !conf.dump_private && file_is_special(path);
   path_text beside;
   beside.add(path).add(".part");
-  int fd = special ? file_open_special(path) : file_create(beside.c_str());
+  int fd = special ? file_open_special(path) : file_create(beside.c_str(), conf.dump_private);
   if (fd < 0)
     return fd;
   long result = file_write(fd, image.data, image.size);
@@ -103,6 +105,30 @@ long dump_write(const statistics_image &image, const char *path) {
   if (!special && result < 0)
     file_remove(beside.c_str());
   return result;
+}
+
+// Who made the report, or makes it: the process, as a child has a report of its own, and the thread.
+std::atomic<uint64_t> reporter; // (a)
+std::atomic<uint64_t> reported; // (a) the process whose report is complete
+constexpr int thread_bits = 41;
+
+// Several threads may end the process at once. The others wait until the report is complete, but not for one that gets
+// no further (a pipe that nobody reads): then they end it.
+void report_once() {
+  uint64_t process = uint64_t{process_id()} << thread_bits;
+  uint64_t me = process | reinterpret_cast<uintptr_t>(__builtin_thread_pointer()) >> 6;
+  uint64_t before = reporter.load(std::memory_order_relaxed);
+  do {
+    if (before >> thread_bits << thread_bits == process) {
+      for (int ms = 0; ms < 1000 && before != me && reported.load(std::memory_order_acquire) != process; ms++)
+        wait_ms(1);
+      return;
+    }
+  } while (!reporter.compare_exchange_weak(before, me, std::memory_order_relaxed));
+  report_dump();
+  if (conf.print_exit && is_first())
+    report_table();
+  reported.store(process, std::memory_order_release); // pairs with the acquire above
 }
 
 void audit_print() {
@@ -163,7 +189,8 @@ void report_dump() {
   if (!image_make(image))
     return complain("no memory for the statistics");
   path_text path = dump_path(number);
-  if (long error = dump_write(image, path.c_str()); error < 0) {
+  long error = dump_write(image, path.c_str());
+  if (error < 0 && !(conf.dump_private && error_is_missing(error))) {
     text_buffer<1024> line;
     complain(line.add("cannot write ").add(path.c_str()).add(": ").add(error_text(error)).c_str());
   }
@@ -171,11 +198,15 @@ void report_dump() {
 }
 
 void report_exit() {
-  report_dump();
-  if (conf.print_exit && is_first())
-    report_table();
+  report_once();
   if (conf.audit_exit)
     audit_print();
+}
+
+void report_quick_exit() {
+  bool wanted = conf.dump[0] || (conf.print_exit && is_first());
+  if (wanted && !process_is_another() && !on_signal_stack() && !panicked())
+    report_once();
 }
 
 report_totals report_total() {

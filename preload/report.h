@@ -15,7 +15,10 @@ void report_start(const configuration &c, int argc, char **argv);
 
 void report_table(); // on standard error
 void report_dump();  // to the configured path; one line on standard error if it cannot be written
-void report_exit();  // all that was asked for
+// All that was asked for, once in the life of a process.
+void report_exit();
+// The same from _exit: nothing where that would not be safe, and no audit, as threads go on.
+void report_quick_exit();
 
 struct report_totals {
   uint64_t live_bytes, live_blocks;

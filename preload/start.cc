@@ -26,13 +26,14 @@ namespace {
 
 constexpr char variable[] = "MALLOC9_CONF=";
 
-// A child that is executed inherits the variable; first:PID in it tells which process was started. An exec keeps the
-// pid, so it is the first again.
-void note_first(char **entry, const configuration &c) {
-  text_buffer<path_most + 256> value;
-  value.add(*entry).add(",first:").number(process_id());
+// Children inherit the variable; first:PID in it tells which process was started. An exec keeps the pid, so it is the
+// first again.
+void note_first(char **entry, configuration &c) {
   if (c.first_pid)
     return;
+  c.first_pid = process_id();
+  text_buffer<path_most + 256> value;
+  value.add(*entry).add(",first:").number(c.first_pid);
   uint64_t mask = signals_block(); // meta_alloc's condition
   if (const char *copy = meta_string(value.c_str(), value.size()))
     *entry = const_cast<char *>(copy);
@@ -58,6 +59,7 @@ __attribute__((constructor(101))) void start(int argc, char **argv, char **envir
         note_first(e, c);
         break;
       }
+  c.heap.keep_inherited = c.dump[0]; // the table is printed by the first process only, so no fork pays for that
   heap_configure(c.heap);
   foreign_start();
   // Of all fork handlers ours prepare last and return first: those of others, registered later, allocate.

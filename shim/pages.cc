@@ -62,6 +62,11 @@ bool pages_purge(uintptr_t address, size_t size) {
   return true;
 }
 
+void pages_populate(uintptr_t address, size_t size, bool to_write) {
+  constexpr int populate_read = 22, populate_write = 23;
+  system_call(SYS_madvise, long(address), long(size), to_write ? populate_write : populate_read);
+}
+
 bool pages_move(uintptr_t from, size_t size, uintptr_t to) {
   constexpr int dontunmap = 4; // MREMAP_DONTUNMAP, Linux 5.7: no moment at which another mmap could take the old range
   return !failed(

@@ -22,6 +22,9 @@ void pages_unmap(uintptr_t address, size_t size);
 bool pages_renew(uintptr_t address, size_t size);
 // Gives the memory back to the kernel. True: the pages now read as zeros. False (locked pages): they keep their bytes.
 bool pages_purge(uintptr_t address, size_t size);
+// Brings the pages of a range in by one call instead of a fault each: zero pages to be read, or memory to be written.
+// Only a matter of time; kernels before 5.14 cannot.
+void pages_populate(uintptr_t address, size_t size, bool to_write);
 // Moves pages onto a mapped range of the same size without copying; the old range stays mapped and reads as zeros.
 bool pages_move(uintptr_t from, size_t size, uintptr_t to);
 // Private page that any child, however made, sees as zeros. False: the kernel cannot.

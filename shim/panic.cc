@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "shim/panic.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <sys/syscall.h>
@@ -19,7 +20,14 @@ void complain(const char *what) {
     file_write(fd, line.c_str(), line.size());
 }
 
+namespace {
+std::atomic<bool> stopping; // (a) relaxed
+} // namespace
+
+bool panicked() { return stopping.load(std::memory_order_relaxed); }
+
 void panic(const char *what) {
+  stopping.store(true, std::memory_order_relaxed);
   complain(what);
   // abort() would find SIGABRT blocked when the caller is in a locked part; it unblocks it by itself.
   abort();

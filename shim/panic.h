@@ -9,6 +9,9 @@ namespace m9 {
 // Writes "malloc9: <what>\n" to standard error in one write and aborts. Takes no lock.
 [[noreturn]] void panic(const char *what);
 
+// Whether panic was called: then a lock may be held for good, by the very thread whose handler of SIGABRT runs.
+bool panicked();
+
 // Writes "malloc9: <what>\n" to standard error, in one write.
 void complain(const char *what);
 

@@ -32,7 +32,8 @@ void process_prepare_switch() {
 }
 
 void process_set_ready() {
-  own_pid = process_id();
+  if (fast.vfork_windows.load(std::memory_order_relaxed) == 0) // else this may be the child, and the pid is noted
+    own_pid = process_id();
   process_lock.reset();
   fast.ready.store(1, std::memory_order_release); // pairs with process_ready
 }
@@ -50,8 +51,15 @@ void process_disarm() { process_arm(0, 0, 0); }
 
 bool process_is_guest() { return fast.vfork_windows.load(std::memory_order_acquire) != 0 && process_id() != own_pid; }
 
+bool process_is_another() {
+  bool known = process_ready() || fast.vfork_windows.load(std::memory_order_acquire) != 0;
+  return known && process_id() != own_pid;
+}
+
 void process_share_begin() {
   locked guard(process_lock);
+  if (!process_ready())
+    own_pid = process_id();
   // Release: pairs with process_is_guest, in the child and on other threads.
   fast.vfork_windows.fetch_add(1, std::memory_order_release);
   limits_store(0, 0, 0);

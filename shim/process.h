@@ -39,5 +39,7 @@ void process_share_end();
 // True in a child that shares the memory of a process of ours. Its rseq area is the
 // parent's and dead, so it must not use the verbs.
 bool process_is_guest();
+// The same at any time and at the cost of a system call, for what ends a process.
+bool process_is_another();
 
 } // namespace m9

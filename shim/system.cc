@@ -30,6 +30,21 @@ uint64_t clock_real_ns() {
 
 uint32_t process_id() { return uint32_t(system_call(SYS_getpid)); }
 
+bool on_signal_stack() {
+  stack_t now{};
+  return system_call(SYS_sigaltstack, 0, long(&now)) == 0 && (now.ss_flags & SS_ONSTACK);
+}
+
+void wait_ms(uint32_t ms) {
+  timespec pause{ms / 1000, long(ms % 1000) * 1000000};
+  system_call(SYS_nanosleep, long(&pause));
+}
+
+void process_end(int status) {
+  for (;;)
+    system_call(SYS_exit_group, status);
+}
+
 bool secure_execution() { return getauxval(AT_SECURE) != 0; }
 
 uint32_t cpu_ids_possible() {
@@ -64,9 +79,9 @@ bool link_read(const char *path, char *to, size_t size) {
   return true;
 }
 
-int file_create(const char *path) {
-  return int(
-      system_call(SYS_openat, AT_FDCWD, long(path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+int file_create(const char *path, bool only_new) {
+  int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (only_new ? O_EXCL : O_TRUNC);
+  return int(system_call(SYS_openat, AT_FDCWD, long(path), flags, 0600));
 }
 
 bool file_is_special(const char *path) {
@@ -87,8 +102,7 @@ long write_all(int fd, const char *p, size_t size) {
     if (n == -EINTR)
       continue;
     if (n == -EAGAIN) { // a terminal or pipe that another program made non-blocking
-      timespec pause{0, 1000000};
-      system_call(SYS_nanosleep, long(&pause));
+      wait_ms(1);
       continue;
     }
     if (n < 0)
@@ -148,6 +162,8 @@ bool descriptor_same(int fd, uint64_t device, uint64_t inode) {
   uint64_t d, i;
   return fd >= 0 && descriptor_identity(fd, d, i) && d == device && i == inode;
 }
+
+bool error_is_missing(long negated_errno) { return negated_errno == -ENOENT; }
 
 const char *error_text(long negated_errno) {
   switch (-negated_errno) {

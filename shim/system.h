@@ -8,12 +8,15 @@
 
 namespace m9 {
 
-uint32_t page_size();        // bytes, read at run time
-uint64_t clock_coarse_ms();  // CLOCK_MONOTONIC_COARSE
-uint64_t clock_real_ns();    // CLOCK_REALTIME
-uint32_t process_id();       // the kernel's, never cached
-bool secure_execution();     // setuid and the like: the environment is not to be trusted
-uint32_t cpu_ids_possible(); // one more than the highest CPU id that may be seen
+uint32_t page_size();                      // bytes, read at run time
+uint64_t clock_coarse_ms();                // CLOCK_MONOTONIC_COARSE
+uint64_t clock_real_ns();                  // CLOCK_REALTIME
+uint32_t process_id();                     // the kernel's, never cached
+bool on_signal_stack();                    // of sigaltstack, which may be small
+void wait_ms(uint32_t ms);                 // at least, unless a signal comes
+[[noreturn]] void process_end(int status); // at once, as _exit(2) does it
+bool secure_execution();                   // setuid and the like: the environment is not to be trusted
+uint32_t cpu_ids_possible();               // one more than the highest CPU id that may be seen
 
 // Reads a file from its start; returns the bytes read, at most `size`, or -1.
 long file_read(const char *path, char *to, size_t size);
@@ -21,8 +24,8 @@ long file_read(const char *path, char *to, size_t size);
 bool link_read(const char *path, char *to, size_t size);
 
 // Descriptors. Results below 0 are negated errno values.
-// A new or emptied regular file; a link is not followed.
-int file_create(const char *path);
+// A new or emptied regular file (`only_new`: there must be none); a link is not followed.
+int file_create(const char *path, bool only_new);
 // Something that is there and is no regular file: a device, a pipe, a link to anything; it is written to as it is.
 bool file_is_special(const char *path);
 int file_open_special(const char *path);
@@ -36,5 +39,6 @@ bool descriptor_is_stream(int fd); // open, and no regular file
 bool descriptor_same(int fd, uint64_t device, uint64_t inode);
 bool descriptor_identity(int fd, uint64_t &device, uint64_t &inode);
 const char *error_text(long negated_errno);
+bool error_is_missing(long negated_errno); // there is no such file or folder
 
 } // namespace m9

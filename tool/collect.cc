@@ -52,9 +52,12 @@ dump_collector::dump_collector(bool with_children) : children(with_children) {
   folder = name;
 }
 
+// Under another name first, so that a process that still runs cannot put a file into what is being removed.
 dump_collector::~dump_collector() {
-  std::error_code ignored;
-  fs::remove_all(folder, ignored);
+  std::error_code failed;
+  const std::string gone = folder + ".gone";
+  fs::rename(folder, gone, failed);
+  fs::remove_all(failed ? folder : gone, failed);
 }
 
 dump_collector::process_files dump_collector::files() const {

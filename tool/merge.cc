@@ -37,10 +37,14 @@ void merger::add(const model &m) {
     }
     merged_type &merged = types[at->second];
     merged.type.highuse = std::max(merged.type.highuse, type_highuse(type));
-    for (const model_cell &cell : type.cells)
+    for (const model_cell &cell : type.cells) {
+      merged_cell &sum = merged.cells[m.zones[cell.zone].size];
       for (size_t p = 0; p < m.cpus.size(); p++)
-        merged.cells[m.zones[cell.zone].size][m.cpus[p]] += cell.by_cpu[p];
+        sum.by_cpu[m.cpus[p]] += cell.by_cpu[p];
+      sum.inherited += cell.inherited;
+    }
   }
+  inherited |= m.inherited != inheritance::none;
   for (const int32_t cpu : m.cpus)
     cpus.insert(cpu);
   for (const model_zone &zone : m.zones) {
@@ -66,9 +70,10 @@ std::vector<model_cell> merger::cells_of(const merged_type &type, const model &m
     const auto found = type.cells.find(m.zones[z].size);
     if (found == type.cells.end())
       continue;
-    cells.push_back({z, std::vector<counts>(m.cpus.size())});
+    const merged_cell &sum = found->second;
+    cells.push_back({z, std::vector<counts>(m.cpus.size()), sum.inherited});
     for (size_t p = 0; p < m.cpus.size(); p++)
-      if (const auto c = found->second.find(m.cpus[p]); c != found->second.end())
+      if (const auto c = sum.by_cpu.find(m.cpus[p]); c != sum.by_cpu.end())
         cells.back().by_cpu[p] = c->second;
   }
   return cells;
@@ -76,15 +81,8 @@ std::vector<model_cell> merger::cells_of(const merged_type &type, const model &m
 
 model merger::result(const model &first) const {
   model m;
-  m.program = first.program;
-  m.command = first.command;
-  m.mode = first.mode;
-  m.mode_reason = first.mode_reason;
-  m.page_size = first.page_size;
-  m.sequence = first.sequence;
-  m.pid = first.pid;
-  m.start_ns = first.start_ns;
-  m.time_ns = first.time_ns;
+  static_cast<model_head &>(m) = first;
+  m.inherited = inherited ? inheritance::of_many : inheritance::none;
   m.modules = modules;
   for (const int32_t cpu : cpus)
     m.cpus.push_back(cpu);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Adds the statistics of many processes into one. Types are the same if their name, the build-id of their module (its
-// path, if it has none) and their offset are; CPUs by number; zones by size; notes by name.
+// path, if it has none) and their offset are; CPUs by number; zones by size; notes by name. What children inherited
+// is added up beside the counts: without it those are the operations of the processes themselves, with it they give
+// what all of them held.
 #pragma once
 
 #include <map>
@@ -22,14 +24,19 @@ public:
   model result(const model &first) const;
 
 private:
+  struct merged_cell {
+    std::map<int32_t, counts> by_cpu;
+    counts inherited;
+  };
   struct merged_type {
     model_type type;
-    std::map<uint64_t, std::map<int32_t, counts>> cells; // by size of the zone, by CPU
+    std::map<uint64_t, merged_cell> cells; // by size of the zone
   };
   uint32_t add_module(const model_module &module);
   static std::vector<model_cell> cells_of(const merged_type &type, const model &m);
 
   uint64_t added = 0;
+  bool inherited = false; // by any of them
   std::vector<model_module> modules;
   std::map<std::string, uint32_t> module_index;
   std::vector<merged_type> types;

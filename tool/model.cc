@@ -44,42 +44,39 @@ void read_names(model &m, const statistics_view &view) {
   }
 }
 
+counts counts_of(const format::inherited_entry &e) { return {e.numallocs, e.numfrees, e.memalloced, e.memfreed}; }
+
 void read_counts(model &m, const statistics_view &view) {
   std::vector<format::cpu_entry> cpus;
   for (uint32_t p = 0; p < view_count(view, section_kind::cpus); p++)
     cpus.push_back(view_cpu(view, p));
-  std::vector<std::pair<format::cell_entry, std::vector<counts>>> cells;
+  std::vector<std::pair<format::cell_entry, model_cell>> cells;
   for (uint32_t i = 0; i < view_count(view, section_kind::cells); i++) {
     const format::cell_entry cell = view_cell(view, i);
-    if (cell.type < m.types.size() && cell.zone < m.zones.size()) // a live file may change
-      cells.emplace_back(cell, std::vector<counts>(cpus.size()));
+    if (cell.type >= m.types.size() || cell.zone >= m.zones.size()) // a live file may change
+      continue;
+    const format::inherited_entry e = view_inherited(view, i);
+    cells.push_back({cell, {cell.zone, std::vector<counts>(cpus.size()), counts_of(e)}});
   }
   for (size_t p = 0; p < cpus.size(); p++)
-    for (auto &[cell, by_cpu] : cells) {
+    for (auto &[cell, to] : cells) {
       const view_half frees = view_frees(view, cell, m.zones[cell.zone].size, cpus[p]);
-      by_cpu[p].numfrees = frees.count;
-      by_cpu[p].memfreed = frees.bytes;
+      to.by_cpu[p].numfrees = frees.count;
+      to.by_cpu[p].memfreed = frees.bytes;
     }
   for (size_t p = 0; p < cpus.size(); p++)
-    for (auto &[cell, by_cpu] : cells) {
+    for (auto &[cell, to] : cells) {
       const view_half allocs = view_allocs(view, cell, m.zones[cell.zone].size, cpus[p]);
-      by_cpu[p].numallocs = allocs.count;
-      by_cpu[p].memalloced = allocs.bytes;
+      to.by_cpu[p].numallocs = allocs.count;
+      to.by_cpu[p].memalloced = allocs.bytes;
     }
-  for (auto &[cell, by_cpu] : cells)
-    m.types[cell.type].cells.push_back({cell.zone, std::move(by_cpu)});
+  for (auto &[cell, filled] : cells)
+    m.types[cell.type].cells.push_back(std::move(filled));
   for (model_type &type : m.types)
     std::stable_sort(type.cells.begin(), type.cells.end(),
                      [](const model_cell &a, const model_cell &b) { return a.zone < b.zone; });
   for (const format::cpu_entry &cpu : cpus)
     m.cpus.push_back(cpu.cpu);
-}
-
-counts cell_total(const model_cell &cell) {
-  counts total;
-  for (const counts &c : cell.by_cpu)
-    total += c;
-  return total;
 }
 
 } // namespace
@@ -90,6 +87,21 @@ counts &counts::operator+=(const counts &other) {
   memalloced += other.memalloced;
   memfreed += other.memfreed;
   return *this;
+}
+
+counts &counts::operator-=(const counts &other) {
+  numallocs -= std::min(numallocs, other.numallocs);
+  numfrees -= std::min(numfrees, other.numfrees);
+  memalloced -= std::min(memalloced, other.memalloced);
+  memfreed -= std::min(memfreed, other.memfreed);
+  return *this;
+}
+
+counts total_of(const std::vector<counts> &by_cpu) {
+  counts total;
+  for (const counts &c : by_cpu)
+    total += c;
+  return total;
 }
 
 model model_of(const statistics_view &view) {
@@ -106,14 +118,27 @@ model model_of(const statistics_view &view) {
   m.time_ns = h.time_ns;
   read_names(m, view);
   read_counts(m, view);
+  if (view_has_inherited(view))
+    m.inherited = view_is_merged(view) ? inheritance::of_many : inheritance::of_one;
   return m;
 }
 
 counts type_total(const model_type &type) {
   counts total;
   for (const model_cell &cell : type.cells)
-    total += cell_total(cell);
+    total += total_of(cell.by_cpu);
   return total;
+}
+
+counts type_inherited(const model_type &type) {
+  counts total;
+  for (const model_cell &cell : type.cells)
+    total += cell.inherited;
+  return total;
+}
+
+counts operations(const model &m, counts total, const counts &inherited) {
+  return m.inherited == inheritance::of_many ? total -= inherited : total;
 }
 
 std::vector<counts> type_by_cpu(const model &m, const model_type &type) {
@@ -128,7 +153,7 @@ std::vector<uint64_t> type_sizes(const model &m, const model_type &type) {
   std::vector<uint64_t> sizes;
   uint32_t last = UINT32_MAX;
   for (const model_cell &cell : type.cells)
-    if (cell.zone != last && cell_total(cell).any()) {
+    if (cell.zone != last && total_of(cell.by_cpu).any()) {
       sizes.push_back(m.zones[cell.zone].size);
       last = cell.zone;
     }
@@ -148,23 +173,36 @@ std::vector<std::vector<counts>> zones_by_cpu(const model &m) {
   return zones;
 }
 
-std::vector<uint32_t> types_sorted(const model &m) {
-  std::vector<counts> totals;
+std::vector<counts> zones_inherited(const model &m) {
+  std::vector<counts> zones(m.zones.size());
   for (const model_type &type : m.types)
+    for (const model_cell &cell : type.cells)
+      zones[cell.zone] += cell.inherited;
+  return zones;
+}
+
+std::vector<uint32_t> types_sorted(const model &m) {
+  std::vector<counts> totals, done;
+  for (const model_type &type : m.types) {
     totals.push_back(type_total(type));
+    done.push_back(operations(m, totals.back(), type_inherited(type)));
+  }
   std::vector<uint32_t> order(m.types.size());
   std::iota(order.begin(), order.end(), 0U);
-  std::erase_if(order, [&](uint32_t i) { return totals[i].numallocs == 0 && totals[i].numfrees == 0; });
+  std::erase_if(order,
+                [&](uint32_t i) { return done[i].numallocs == 0 && done[i].numfrees == 0 && totals[i].inuse() == 0; });
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
     if (totals[a].memuse() != totals[b].memuse())
       return totals[a].memuse() > totals[b].memuse();
-    if (totals[a].numallocs != totals[b].numallocs)
-      return totals[a].numallocs > totals[b].numallocs;
+    if (done[a].numallocs != done[b].numallocs)
+      return done[a].numallocs > done[b].numallocs;
     const int names = m.types[a].name.compare(m.types[b].name);
     return names != 0 ? names < 0 : a < b;
   });
   return order;
 }
+
+std::string cpu_name(int32_t cpu) { return cpu >= 0 ? std::to_string(cpu) : "none"; }
 
 std::string zone_name(uint64_t size) { return size != 0 ? fmt::format("malloc-{}", size) : "malloc-large"; }
 

@@ -4,7 +4,8 @@
 // file, the frees of all CPUs are read before any allocs.
 //
 // Invariants: cells[i].counts has an element per element of `cpus`; zones are sorted by size, large (0) last;
-// types keep the order of the file, `cells` of a type lie in order of their zones' sizes.
+// types keep the order of the file, `cells` of a type lie in order of their zones' sizes. by_cpu holds all that the
+// counters do, with what was inherited at a fork, from which alone follows what is live.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,7 @@ struct counts {
   uint64_t memfreed = 0;
 
   counts &operator+=(const counts &other);
+  counts &operator-=(const counts &other); // not below 0
   bool any() const { return (numallocs | numfrees | memalloced | memfreed) != 0; }
   uint64_t inuse() const { return numallocs > numfrees ? numallocs - numfrees : 0; }
   uint64_t memuse() const { return memalloced > memfreed ? memalloced - memfreed : 0; }
@@ -37,7 +39,11 @@ struct model_module {
 struct model_cell {
   uint32_t zone; // index in model::zones
   std::vector<counts> by_cpu;
+  counts inherited = {}; // of all CPUs
 };
+
+// Whether a file tells what was inherited: by one process, or by many that were merged.
+enum class inheritance { none, of_one, of_many };
 
 struct model_type {
   std::string name;
@@ -57,32 +63,44 @@ struct model_note {
   uint64_t value;
 };
 
-struct model {
+// Which process it was.
+struct model_head {
   std::string program, command, mode_reason;
   format::run_mode mode = format::run_mode::boot;
   uint32_t page_size = 0, sequence = 0;
   uint64_t pid = 0, start_ns = 0, time_ns = 0;
+};
+
+struct model : model_head {
   std::vector<model_module> modules;
   std::vector<model_type> types;
   std::vector<int32_t> cpus; // the kernel's numbers; -1: charged to no CPU
   std::vector<model_zone> zones;
   std::vector<model_note> notes;
+  inheritance inherited = inheritance::none;
 };
 
 model model_of(const statistics_view &view);
 
+counts total_of(const std::vector<counts> &by_cpu);
+// All that the counters of a type hold, and how much of it was inherited.
 counts type_total(const model_type &type);
+counts type_inherited(const model_type &type);
+// What is told of `total`: of merged processes what they did themselves.
+counts operations(const model &m, counts total, const counts &inherited);
 std::vector<counts> type_by_cpu(const model &m, const model_type &type);
 std::vector<uint64_t> type_sizes(const model &m, const model_type &type); // of the zones it allocated from
 // A bound from below, and whether it is the peak itself.
 uint64_t type_highuse(const model_type &type);
 bool type_highuse_is_exact(const model_type &type);
-// What the types took from each zone, on each CPU.
+// What the types took from each zone, on each CPU; and how much of it was inherited.
 std::vector<std::vector<counts>> zones_by_cpu(const model &m);
+std::vector<counts> zones_inherited(const model &m);
 
 // Indices of the types that ever allocated, in the order of the table.
 std::vector<uint32_t> types_sorted(const model &m);
 
 std::string zone_name(uint64_t size); // "malloc-64", "malloc-large"
+std::string cpu_name(int32_t cpu);    // "3", "none"
 
 } // namespace m9::tool

@@ -9,6 +9,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "core/view.h"
+#include "tool/output.h"
+
 namespace m9::tool {
 
 // What follows the options of `malloc9 run`: the program and its arguments, taken out before CLI11 sees them, since a
@@ -32,6 +35,8 @@ struct report_options {
   bool percpu = false;
 };
 
-void add_report_options(CLI::App &verb, report_options &options);
+// A verb that reads FILE and shows it.
+void add_report_verb(CLI::App &app, const std::string &name, const std::string &about, const std::string &footer,
+                     void (*show)(output &out, const statistics_view &view, const report_options &options));
 
 } // namespace m9::tool

@@ -73,7 +73,8 @@ private:
   bool is_new = false;
 };
 
-// MALLOC9_CONF without `first:PID`, which would make the new process a child of the one that set it.
+// MALLOC9_CONF without `first:PID`, which would make the new process a child of the one that set it. dump_private: who
+// outlives the program finds no folder, and says nothing.
 std::string configuration(std::string_view inherited, const std::string &dump_template) {
   std::string conf;
   while (!inherited.empty()) {
@@ -83,7 +84,7 @@ std::string configuration(std::string_view inherited, const std::string &dump_te
       conf.append(item).append(",");
     inherited.remove_prefix(std::min(end + 1, inherited.size()));
   }
-  return conf + "dump:" + dump_template;
+  return conf + "dump_private:true,dump:" + dump_template;
 }
 
 std::vector<std::string> environment_for(const std::string &library, const std::string &dump_template) {
@@ -111,7 +112,8 @@ std::string why_nothing(const std::string &name, pid_t pid, int status) {
     const char *description = sigdescr_np(WTERMSIG(status));
     return who + fmt::format("signal {} ({}) killed it", WTERMSIG(status), description ? description : "real-time");
   }
-  return who + "it ended without its exit handlers (_exit, exec of another program), or the library was not in use";
+  return who + "it became a program without the library, ended by a raw system call or on a signal's stack, or never "
+               "used the library";
 }
 
 bool nothing_counted(const statistics_view &view) {

@@ -3,12 +3,10 @@
 // malloc9 stat: who holds the memory, as `vmstat -m` says it. The plain table is core/table.h's, as the library prints
 // it; JSON goes out type by type, since there may be many.
 #include <algorithm>
-#include <memory>
 #include <numeric>
 
 #include <nlohmann/json.hpp>
 
-#include "tool/dump_file.h"
 #include "tool/error.h"
 #include "tool/model.h"
 #include "tool/output.h"
@@ -27,9 +25,9 @@ ordered_json counts_json(const counts &c) {
 }
 
 ordered_json type_json(const model &m, const model_type &type) {
-  const counts total = type_total(type);
+  const counts total = type_total(type), inherited = type_inherited(type);
   ordered_json json = {{"type", type.name}};
-  json.update(counts_json(total));
+  json.update(counts_json(operations(m, total, inherited)));
   json["inuse"] = total.inuse();
   json["memuse"] = total.memuse();
   json["highuse"] = type_highuse(type);
@@ -43,6 +41,8 @@ ordered_json type_json(const model &m, const model_type &type) {
       percpu.back().update(counts_json(by_cpu[p]));
     }
   json["percpu"] = std::move(percpu);
+  if (m.inherited != inheritance::none)
+    json["inherited"] = counts_json(inherited);
   return json;
 }
 
@@ -63,7 +63,7 @@ void print_json(output &out, const model &m) {
 std::string sizes_text(const model &m, const model_type &type, const char *between) {
   std::string text;
   for (const uint64_t size : type_sizes(m, type))
-    text += (text.empty() ? "" : between) + (size != 0 ? std::to_string(size) : "large");
+    text.append(text.empty() ? "" : between).append(size != 0 ? std::to_string(size) : "large");
   return text;
 }
 
@@ -71,9 +71,9 @@ void print_csv(output &out, const model &m) {
   out.put("type,numallocs,numfrees,memalloced,memfreed,inuse,memuse,highuse,sizes\n");
   for (const uint32_t i : types_sorted(m)) {
     const model_type &type = m.types[i];
-    const counts c = type_total(type);
+    const counts total = type_total(type), c = operations(m, total, type_inherited(type));
     out.print("{},{},{},{},{},{},{},{},{}\n", csv_field(type.name), c.numallocs, c.numfrees, c.memalloced, c.memfreed,
-              c.inuse(), c.memuse(), type_highuse(type), sizes_text(m, type, " "));
+              total.inuse(), total.memuse(), type_highuse(type), sizes_text(m, type, " "));
   }
 }
 
@@ -96,51 +96,40 @@ void print_by_cpu(output &out, const model &m) {
   out.print("{:<{}} {:>5} {:>12} {:>12} {:>15} {:>15}\n", "Type", width, "CPU", "Allocs", "Frees", "BytesAlloced",
             "BytesFreed");
   for (const uint32_t i : order) {
+    const auto line = [&](const std::string &cpu, const counts &c) {
+      if (c.any())
+        out.print("{:<{}} {:>5} {:>12} {:>12} {:>15} {:>15}\n", printable(m.types[i].name), width, cpu, c.numallocs,
+                  c.numfrees, c.memalloced, c.memfreed);
+    };
     const std::vector<counts> by_cpu = type_by_cpu(m, m.types[i]);
     for (size_t p = 0; p < by_cpu.size(); p++)
-      if (by_cpu[p].any())
-        out.print("{:<{}} {:>5} {:>12} {:>12} {:>15} {:>15}\n", printable(m.types[i].name), width,
-                  m.cpus[p] >= 0 ? std::to_string(m.cpus[p]) : "none", by_cpu[p].numallocs, by_cpu[p].numfrees,
-                  by_cpu[p].memalloced, by_cpu[p].memfreed);
+      line(cpu_name(m.cpus[p]), by_cpu[p]);
+    line("fork", type_inherited(m.types[i]));
   }
 }
 
-void stat(const report_options &options) {
-  const dump_file dump = dump_load(options.file);
-  output out = standard_output();
+void show(output &out, const statistics_view &view, const report_options &options) {
   if (options.json)
-    print_json(out, model_of(dump.view));
+    print_json(out, model_of(view));
   else if (options.csv && options.percpu)
-    print_csv_by_cpu(out, model_of(dump.view));
+    print_csv_by_cpu(out, model_of(view));
   else if (options.csv)
-    print_csv(out, model_of(dump.view));
+    print_csv(out, model_of(view));
   else if (options.percpu)
-    print_by_cpu(out, model_of(dump.view));
+    print_by_cpu(out, model_of(view));
   else
-    print_table(out, dump.view);
-  out.finish();
+    print_table(out, view);
 }
 
 } // namespace
 
-void add_report_options(CLI::App &verb, report_options &options) {
-  verb.add_option("FILE", options.file, "Statistics that a program wrote (MALLOC9_CONF=dump:FILE, malloc9 run --dump)")
-      ->type_name("")
-      ->required();
-  auto *json = verb.add_flag("--json", options.json, "Print JSON, per-CPU figures included");
-  verb.add_flag("--csv", options.csv, "Print comma-separated values")->excludes(json);
-  verb.add_flag("--percpu", options.percpu, "Print a line for each CPU, with what was counted there");
-}
-
 void add_stat(CLI::App &app) {
-  auto *verb = app.add_subcommand("stat", "Print who holds the memory, as vmstat -m does");
-  auto options = std::make_shared<report_options>();
-  add_report_options(*verb, *options);
-  verb->footer(
+  add_report_verb(
+      app, "stat", "Print who holds the memory, as vmstat -m does",
       "One line per type of allocation: how many are in use, the bytes they hold, the most bytes they were seen\n"
       "to hold (>=: at least), how often one was requested, and the sizes of the items that were given.\n\n"
-      "Example:\n  MALLOC9_CONF=dump:ls.m9 LD_PRELOAD=libmalloc9.so ls\n  malloc9 stat ls.m9");
-  verb->callback([options] { stat(*options); });
+      "Example:\n  MALLOC9_CONF=dump:ls.m9 LD_PRELOAD=libmalloc9.so ls\n  malloc9 stat ls.m9",
+      show);
 }
 
 } // namespace m9::tool

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // malloc9 zones: what the zones hold, as `vmstat -z` says it. REQ is counted from the types' requests.
-#include <memory>
-
 #include <nlohmann/json.hpp>
 
-#include "tool/dump_file.h"
 #include "tool/model.h"
 #include "tool/output.h"
 #include "tool/verb.h"
@@ -15,23 +12,24 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string cpu_text(int32_t cpu) { return cpu >= 0 ? std::to_string(cpu) : "none"; }
-
-counts total_of(const std::vector<counts> &by_cpu) {
-  counts total;
-  for (const counts &c : by_cpu)
-    total += c;
-  return total;
+// By zone.
+std::vector<uint64_t> requests(const model &m) {
+  std::vector<uint64_t> requests;
+  const auto by_cpu = zones_by_cpu(m);
+  const auto inherited = zones_inherited(m);
+  for (size_t z = 0; z < m.zones.size(); z++)
+    requests.push_back(operations(m, total_of(by_cpu[z]), inherited[z]).numallocs);
+  return requests;
 }
 
 void print_zones(output &out, const model &m) {
   out.print("{:<14} {:>6} {:>12} {:>9} {:>9} {:>12} {:>6} {:>6}\n", "ITEM", "SIZE", "LIMIT", "USED", "FREE", "REQ",
             "FAIL", "SLEEP");
-  const auto by_cpu = zones_by_cpu(m);
+  const auto req = requests(m);
   for (size_t z = 0; z < m.zones.size(); z++) {
     const model_zone &zone = m.zones[z];
     out.print("{:<14} {:>6} {:>12} {:>9} {:>9} {:>12} {:>6} {:>6}\n", zone_name(zone.size) + ":", zone.size, zone.limit,
-              zone.used, zone.free, total_of(by_cpu[z]).numallocs, zone.fail, zone.sleep);
+              zone.used, zone.free, req[z], zone.fail, zone.sleep);
   }
 }
 
@@ -42,17 +40,18 @@ void print_zones_by_cpu(output &out, const model &m) {
     for (size_t p = 0; p < m.cpus.size(); p++)
       if (by_cpu[z][p].any())
         out.print("{:<14} {:>6} {:>5} {:>12} {:>12}\n", zone_name(m.zones[z].size) + ":", m.zones[z].size,
-                  cpu_text(m.cpus[p]), by_cpu[z][p].numallocs, by_cpu[z][p].numfrees);
+                  cpu_name(m.cpus[p]), by_cpu[z][p].numallocs, by_cpu[z][p].numfrees);
 }
 
 void print_csv(output &out, const model &m, bool percpu) {
   out.put(percpu ? "item,size,cpu,req,freed\n" : "item,size,limit,used,free,req,fail,sleep\n");
   const auto by_cpu = zones_by_cpu(m);
+  const auto req = requests(m);
   for (size_t z = 0; z < m.zones.size(); z++) {
     const model_zone &zone = m.zones[z];
     if (!percpu)
-      out.print("{},{},{},{},{},{},{},{}\n", zone_name(zone.size), zone.size, zone.limit, zone.used, zone.free,
-                total_of(by_cpu[z]).numallocs, zone.fail, zone.sleep);
+      out.print("{},{},{},{},{},{},{},{}\n", zone_name(zone.size), zone.size, zone.limit, zone.used, zone.free, req[z],
+                zone.fail, zone.sleep);
     for (size_t p = 0; percpu && p < m.cpus.size(); p++)
       if (by_cpu[z][p].any())
         out.print("{},{},{},{},{}\n", zone_name(zone.size), zone.size, m.cpus[p], by_cpu[z][p].numallocs,
@@ -62,6 +61,7 @@ void print_csv(output &out, const model &m, bool percpu) {
 
 void print_json(output &out, const model &m) {
   const auto by_cpu = zones_by_cpu(m);
+  const auto req = requests(m);
   ordered_json json = {{"program", m.program}, {"pid", m.pid}, {"mode", view_mode_name(m.mode)}};
   json["zones"] = ordered_json::array();
   for (size_t z = 0; z < m.zones.size(); z++) {
@@ -75,7 +75,7 @@ void print_json(output &out, const model &m) {
                              {"limit", zone.limit},
                              {"used", zone.used},
                              {"free", zone.free},
-                             {"req", total_of(by_cpu[z]).numallocs},
+                             {"req", req[z]},
                              {"fail", zone.fail},
                              {"sleep", zone.sleep},
                              {"slabs", zone.slabs},
@@ -84,10 +84,8 @@ void print_json(output &out, const model &m) {
   out.print("{}\n", json.dump(1, ' ', false, ordered_json::error_handler_t::replace));
 }
 
-void zones(const report_options &options) {
-  const dump_file dump = dump_load(options.file);
-  const model m = model_of(dump.view);
-  output out = standard_output();
+void show(output &out, const statistics_view &view, const report_options &options) {
+  const model m = model_of(view);
   if (options.json)
     print_json(out, m);
   else if (options.csv)
@@ -96,20 +94,17 @@ void zones(const report_options &options) {
     print_zones_by_cpu(out, m);
   else
     print_zones(out, m);
-  out.finish();
 }
 
 } // namespace
 
 void add_zones(CLI::App &app) {
-  auto *verb = app.add_subcommand("zones", "Print what the zones of items hold, as vmstat -z does");
-  auto options = std::make_shared<report_options>();
-  add_report_options(*verb, *options);
-  verb->footer(
+  add_report_verb(
+      app, "zones", "Print what the zones of items hold, as vmstat -z does",
       "One line per size of item: how many fit (LIMIT, 0: no limit), how many the program holds (USED), how many\n"
       "are kept for reuse (FREE), requests (REQ), refused requests (FAIL) and waits for the zone's lock (SLEEP).\n"
-      "Of malloc-large, USED counts blocks and FREE bytes.");
-  verb->callback([options] { zones(*options); });
+      "Of malloc-large, USED counts blocks and FREE bytes.",
+      show);
 }
 
 } // namespace m9::tool

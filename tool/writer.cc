@@ -67,6 +67,7 @@ void write_names(writer &w, const model &m) {
 
 void write_counts(writer &w, const model &m) {
   std::vector<format::cell_entry> cells;
+  std::vector<format::inherited_entry> inherited;
   uint64_t block_size = 0;
   for (uint32_t t = 0; t < m.types.size(); t++)
     for (const model_cell &cell : m.types[t].cells) {
@@ -74,8 +75,12 @@ void write_counts(writer &w, const model &m) {
         throw error("too many types for one file of statistics", exit_failed);
       cells.push_back({t, cell.zone, 0, static_cast<uint32_t>(block_size)});
       block_size += m.zones[cell.zone].size != 0 ? 16 : 32;
+      const counts &c = cell.inherited;
+      inherited.push_back({c.numallocs, c.numfrees, c.memalloced, c.memfreed});
     }
   w.section(section_kind::cells, cells);
+  if (m.inherited != inheritance::none)
+    w.section(m.inherited == inheritance::of_many ? section_kind::merged : section_kind::inherited, inherited);
   std::vector<format::cpu_entry> cpus;
   std::vector<uint64_t> counters;
   for (size_t p = 0; p < m.cpus.size(); p++) {

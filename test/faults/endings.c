@@ -9,8 +9,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 SITE void *endings_site(size_t size);
@@ -26,7 +28,8 @@ static void work(size_t count) {
 
 static void underscore_exit(void) {
   work(1000);
-  raise(SIGUSR2);
+  if (vfork() == 0)
+    _exit(0); // shares our memory, and has nothing to tell
   _exit(33);
 }
 
@@ -75,6 +78,59 @@ static void last_thread(void) {
   signal(SIGALRM, on_alarm);
   alarm(1);
   exit_in_thread();
+}
+
+static void end_at_once(int number) {
+  (void)number;
+  _exit(33);
+}
+
+// In a handler, wherever its thread was.
+static void underscore_exit_in_handler(void) {
+  signal(SIGALRM, end_at_once);
+  start_threads(4);
+  struct itimerval soon = {{0, 0}, {0, 20000}};
+  setitimer(ITIMER_REAL, &soon, NULL);
+  work_forever(NULL);
+}
+
+// A handler's stack may have no room for a report.
+static void underscore_exit_on_small_stack(void) {
+  size_t size = (size_t)sysconf(_SC_MINSIGSTKSZ) + 2048;
+  char *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(memory != MAP_FAILED && mprotect(memory, 1 << 19, PROT_NONE) == 0);
+  stack_t small = {.ss_sp = memory + (1 << 19), .ss_size = size};
+  struct sigaction action = {.sa_handler = end_at_once, .sa_flags = SA_ONSTACK};
+  CHECK(sigaltstack(&small, NULL) == 0 && sigaction(SIGUSR1, &action, NULL) == 0);
+  work(1000);
+  raise(SIGUSR1);
+}
+
+// After misuse, when what is counted may be wrong and locks may be held.
+static void underscore_exit_after_misuse(void) {
+  signal(SIGABRT, end_at_once);
+  work(1000);
+  char *p = endings_site(100);
+  free(hide(p + 16));
+}
+
+static pthread_barrier_t together;
+
+static void *end_together(void *unused) {
+  pthread_barrier_wait(&together);
+  _exit(33);
+  return unused;
+}
+
+static void underscore_exit_in_threads(void) {
+  pthread_barrier_init(&together, NULL, 5);
+  work(1000);
+  for (int i = 0; i < 4; i++) {
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, end_together, NULL) == 0);
+  }
+  pthread_barrier_wait(&together);
+  exit(33);
 }
 
 static void replaced(void) {
@@ -179,6 +235,10 @@ static void plain(void) {
 int main(int argc, char **argv) {
   arguments = argv;
   static const struct test_case cases[] = {{"underscore_exit", underscore_exit},
+                                           {"underscore_exit_in_handler", underscore_exit_in_handler},
+                                           {"underscore_exit_on_small_stack", underscore_exit_on_small_stack},
+                                           {"underscore_exit_after_misuse", underscore_exit_after_misuse},
+                                           {"underscore_exit_in_threads", underscore_exit_in_threads},
                                            {"quick", quick},
                                            {"exit_with_threads", exit_with_threads},
                                            {"last_thread", last_thread},

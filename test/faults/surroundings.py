@@ -36,8 +36,32 @@ def check_table(text, name="endings"):
 
 
 def underscore_exit():
-    result = ending("underscore_exit", conf={"dump_signal": "USR2"})
+    result = ending("underscore_exit", conf={"print": "exit"})
     equal(allocs_of(result.stats, "endings!endings_site"), 1000, "allocs")
+    check_table(result.stderr)
+    equal(len(result.children), 0, "dumps of children")
+
+
+def underscore_exit_in_handler():
+    for _ in range(20):
+        result = ending("underscore_exit_in_handler", conf={"print": "exit"}, timeout=30)
+        check_table(result.stderr)
+
+
+def underscore_exit_unsafe():
+    """No report where there is no room for it, or none that could be true; the status is the program's."""
+    for case in "underscore_exit_on_small_stack", "underscore_exit_after_misuse":
+        result = ending(case, conf={"print": "exit"}, require=False)
+        equal(result.stats, {}, "dump")
+        check("Requests" not in result.stderr, result.stderr)
+    check("interior" in result.stderr or "inside" in result.stderr, f"misuse was not seen: {result.stderr!r}")
+
+
+def underscore_exit_in_threads():
+    for _ in range(20):
+        result = ending("underscore_exit_in_threads", conf={"print": "exit"}, timeout=30)
+        check_table(result.stderr)
+        equal(allocs_of(result.stats, "endings!endings_site"), 1000, "allocs")
 
 
 def quick_exit():
@@ -298,7 +322,7 @@ def exported_names():
         cfree malloc_usable_size free_sized free_aligned_sized mallinfo mallinfo2 mallopt malloc_trim malloc_stats
         malloc_info malloc_good_size nallocx sdallocx
         __libc_malloc __libc_free __libc_calloc __libc_realloc __libc_memalign
-        __libc_valloc __libc_pvalloc __posix_memalign dlclose
+        __libc_valloc __libc_pvalloc __posix_memalign dlclose vfork clone _exit _Exit
         _Znwm _Znam _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t
         _ZnwmSt11align_val_tRKSt9nothrow_t _ZnamSt11align_val_tRKSt9nothrow_t _ZdlPv _ZdaPv _ZdlPvRKSt9nothrow_t
         _ZdaPvRKSt9nothrow_t _ZdlPvm _ZdaPvm _ZdlPvSt11align_val_t _ZdaPvSt11align_val_t _ZdlPvmSt11align_val_t
@@ -319,7 +343,7 @@ def exported_names():
     check("__tls_get_addr" not in text, "uses __tls_get_addr")
 
 
-harness.main(underscore_exit, quick_exit, exit_with_threads, last_thread, exec_with_threads, spawns, closes_stderr,
-             takes_all_descriptors, started_closed, full_disk, linked_name, unwritable_path, small_disk, read_only_disk,
+harness.main(underscore_exit, underscore_exit_in_handler, underscore_exit_unsafe, underscore_exit_in_threads,
+             quick_exit, exit_with_threads, last_thread, exec_with_threads, spawns, closes_stderr, takes_all_descriptors, started_closed, full_disk, linked_name, unwritable_path, small_disk, read_only_disk,
              no_proc, no_shared_memory, broken_pipe, file_size_limit, few_descriptors, unlimited_stack, fixed_addresses,
              secure, static_child, children_are_silent, filtered, dumps_while_running, return_addresses, exported_names)

@@ -23,6 +23,8 @@ struct dump_builder {
   std::vector<int32_t> cpus;
   std::vector<format::zone_entry> zones;
   std::vector<format::note_entry> notes;
+  std::vector<format::inherited_entry> inherited; // one per cell; none: no section
+  uint32_t inherited_kind = 9;
   std::vector<std::vector<uint64_t>> blocks; // by CPU; words
   size_t padding = 0;                        // bytes that a later version appended to each entry
   bool with_unknown_section = false;
@@ -112,6 +114,8 @@ struct dump_builder {
     append(out, table, 3, types, padding);
     append(out, table, 4, cells, padding);
     append(out, table, 5, cpu_entries, padding);
+    if (!inherited.empty())
+      append(out, table, inherited_kind, inherited, padding);
     append(out, table, 7, notes, padding);
     append(out, table, 1, std::vector<char>(strings.begin(), strings.end()), 0);
     header.sections_offset = out.size();
@@ -181,6 +185,16 @@ inline dump_builder sample_dump() {
   b.notes.push_back({b.text("foreign frees"), 12});
   b.notes.push_back({b.text("sites folded"), 0});
   b.notes.push_back({b.text("size mismatches"), 1});
+  return b;
+}
+
+// The sample as a child that took over some of it: two thirds of the first type, all of the one that was freed.
+inline dump_builder child_dump() {
+  dump_builder b = sample_dump();
+  b.inherited.resize(b.cells.size());
+  b.inherited[0] = {80, 75, 80 * 64, 75 * 64};
+  b.inherited[2] = {3, 1, 5000000, 8192};
+  b.inherited[4] = {7, 7, 7 * 4096, 7 * 4096};
   return b;
 }
 

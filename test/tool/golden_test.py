@@ -58,6 +58,13 @@ compare("version1.m9", output_of([make_dump, "golden"]))
 for name, arguments in commands.items():
     compare(name, output_of([tool] + arguments))
 
+# A child's dump has a section more, and so has what was merged.
+child_commands = ("stat.txt", "stat.json", "stat.csv", "stat-percpu.txt", "zones.txt")
+for case in "child", "merged":
+    compare(case + ".m9", output_of([make_dump, case]))
+    for name in child_commands:
+        compare(f"{case}-{name}", output_of([tool, *commands[name][:-1], os.path.join(golden, case + ".m9")]))
+
 # The figures by other ways: JSON and CSV are what their own readers make of them.
 stat = json.loads(output_of([tool, "stat", "--json", dump]))
 if list(stat)[:3] != ["program", "pid", "mode"] or "types" not in stat:

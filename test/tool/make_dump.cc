@@ -34,6 +34,13 @@ dump_builder dump_of(const std::string &name) {
     return b;
   if (name == "empty")
     return {};
+  if (name == "child")
+    return m9::test::child_dump();
+  if (name == "merged") {
+    b = m9::test::child_dump();
+    b.inherited_kind = 10;
+    return b;
+  }
   if (name == "later") {
     b.padding = 40;
     b.with_unknown_section = true;

@@ -113,6 +113,52 @@ TEST_CASE("merge: the same type of two processes") {
   CHECK(m.notes[1].value == 2);
 }
 
+// Of the `allocs` and one free, all but `own` allocs were there at the fork.
+dump_builder child_of(uint64_t allocs, uint64_t own, int32_t cpu) {
+  dump_builder b = one_type(1, 0x10, cpu, allocs);
+  b.inherited.push_back({allocs - own, 1, (allocs - own) * 32, 32});
+  return b;
+}
+
+TEST_CASE("merge: what children inherited is counted once, and live in each") {
+  merger merged;
+  merged.add(model_of(one_type(1, 0x10, 0, 10))); // 9 live
+  merged.add(model_of(child_of(14, 4, 0)));       // 13 live
+  merged.add(model_of(child_of(12, 2, 1)));       // 11 live
+  const model first = model_of(one_type(1, 0x10, 0, 10));
+  const model m = written_and_read(merged.result(first));
+  REQUIRE(m.types.size() == 1);
+  const counts total = type_total(m.types[0]);
+  CHECK(m.inherited == inheritance::of_many);
+  check_equal(type_inherited(m.types[0]), {20, 2, 640, 64});
+  check_equal(operations(m, total, type_inherited(m.types[0])), {16, 1, 512, 32});
+  CHECK(total.inuse() == 33);
+  CHECK(total.memuse() == 33 * 32);
+  check_equal(zones_inherited(m)[0], {20, 2, 640, 64});
+  merger again;
+  again.add(m);
+  again.add(model_of(child_of(20, 1, 0)));
+  const model both = written_and_read(again.result(m));
+  check_equal(operations(both, type_total(both.types[0]), type_inherited(both.types[0])), {17, 1, 544, 32});
+  CHECK(type_total(both.types[0]).inuse() == 33 + 19);
+}
+
+TEST_CASE("merge: a child's own file keeps what it inherited") {
+  const model m = written_and_read(model_of(child_of(14, 4, 0)));
+  CHECK(m.inherited == inheritance::of_one);
+  check_equal(operations(m, type_total(m.types[0]), type_inherited(m.types[0])), {14, 1, 448, 32});
+  check_equal(type_inherited(m.types[0]), {10, 1, 320, 32});
+}
+
+TEST_CASE("merge: more inherited than counted is nothing done") {
+  dump_builder b = child_of(14, 4, 0);
+  b.inherited[0] = {UINT64_MAX, 5, UINT64_MAX, 5};
+  b.inherited_kind = 10;
+  const model m = model_of(b);
+  check_equal(operations(m, type_total(m.types[0]), type_inherited(m.types[0])), {0, 0, 0, 27});
+  CHECK(types_sorted(m).size() == 1); // it still holds something
+}
+
 TEST_CASE("merge: another build, offset or name is another type") {
   merger merged;
   merged.add(model_of(one_type(1, 0x10, 0, 10)));

@@ -80,6 +80,8 @@ bool use(const bytes &b, tool::output &out) {
     tool::print_table(out, dump.view);
     const tool::model m = tool::model_of(dump.view);
     tool::zones_by_cpu(m);
+    tool::zones_inherited(m);
+    tool::types_sorted(m);
     tool::merger merged;
     merged.add(m);
     merged.add(m);
@@ -97,10 +99,12 @@ bool use(const bytes &b, tool::output &out) {
 }
 
 bytes base_dump(int which) {
-  test::dump_builder b = test::sample_dump();
+  test::dump_builder b = which == 0 ? test::sample_dump() : test::child_dump();
   b.padding = which == 1 ? 16 : 0;
   b.with_unknown_section = which == 1;
   if (which == 2) {
+    b.inherited.resize(b.cells.size() + 400);
+    b.inherited_kind = 10;
     for (uint32_t i = 0; i < 400; i++)
       b.count(b.add_cell(b.add_type("type " + std::to_string(i), i % 2, i), i % 4), i % 3, i, i / 2, i * 4096, 4096);
   }

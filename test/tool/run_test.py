@@ -119,8 +119,8 @@ class Run(unittest.TestCase):
         child.communicate(timeout=60)
 
     def test_nothing_left(self):
-        for how, text in [("import os; os._exit(3)", "it ended without its exit handlers (_exit, exec of another "
-                           "program), or the library was not in use"),
+        for how, text in [("import os; os._exit(3)", "it became a program without the library, ended by a raw system "
+                           "call or on a signal's stack, or never used the library"),
                           ("import os; os.kill(os.getpid(), 15)", "signal 15 (Terminated) killed it"),
                           ("import os; os.abort()", "signal 6 (Aborted) killed it")]:
             path = self.path("none.m9")
@@ -157,7 +157,7 @@ class Run(unittest.TestCase):
         self.assertEqual(done.stdout, f"{fake}:{other}\n")
         with open(conf) as file:
             arrived = file.read().split("\n")[1]  # the command itself is preloaded here, and comes first
-        self.assertRegex(arrived, "^rseq:false,decay_ms:5,dump:" + re.escape(self.temporary) + r"/malloc9-\w{6}/%p\.%n\.m9$")
+        self.assertRegex(arrived, "^rseq:false,decay_ms:5,dump_private:true,dump:" + re.escape(self.temporary) + r"/malloc9-\w{6}/%p\.%n\.m9$")
 
     def test_library_by_option(self):
         copy = shutil.copy(fake, self.path("copy.so"))
@@ -305,6 +305,33 @@ class RunReal(unittest.TestCase):
         self.assertEqual(done.returncode, 4)
         self.assertRegex(done.stderr, r"malloc9: note: \d+ processes merged\n")
         self.assertRegex(done.stderr, r"\nsort!?\S*\+0x")
+
+    def test_programs_that_end_by__exit(self):
+        done = self.run_tool("sh", "-c", "echo x; exit 3")
+        self.assertEqual((done.returncode, done.stdout), (3, "x\n"))
+        self.assertRegex(done.stderr, r"^malloc9: sh \(pid \d+\), [^\n]*, [1-9]\d* types, \d+ bytes live\nType ")
+        done = self.run_tool(python, "-c", "import os; os._exit(4)")
+        self.assertEqual(done.returncode, 4)
+        self.assertRegex(done.stderr, r"^malloc9: python3\S* \(pid \d+\), ")
+
+    def test_a_child_that_outlives_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.environment["TMPDIR"] = folder
+            fifo = os.path.join(folder, "fifo")
+            os.mkfifo(fifo)
+            code = f"(read _ < {fifo}; ls /dev/null; exit 0) & exit 0"
+            with open(os.path.join(folder, "stderr"), "w+", encoding="ascii") as stderr, subprocess.Popen(
+                    [tool, "run", "--children", "bash", "-c", code], env=self.environment, text=True,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr) as run:
+                self.assertEqual(run.wait(60), 0)
+                with open(fifo, "w", encoding="ascii") as late:
+                    late.write("go\n")
+                self.assertEqual(run.stdout.read(), "/dev/null\n")  # to its end: the child has ended too
+                stderr.seek(0)
+                text = stderr.read()
+            self.assertIn("malloc9: note: 1 processes merged\n", text)
+            self.assertNotIn("cannot write", text)
+            self.assertEqual(sorted(os.listdir(folder)), ["fifo", "stderr"])
 
     def test_dump_and_verbs(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -79,6 +79,49 @@ TEST_CASE("view: sums over CPUs and zones", "[view]") {
   CHECK(sums[4].zones == 0);
 }
 
+TEST_CASE("view: what a child inherited", "[view]") {
+  dump_builder b = m9::test::child_dump();
+  const opened child(b.bytes());
+  REQUIRE(child.error.what == nullptr);
+  CHECK(view_has_inherited(child.view));
+  CHECK_FALSE(view_is_merged(child.view));
+  CHECK(view_inherited(child.view, 2).memalloced == 5000000);
+  CHECK(view_inherited(child.view, 99).memalloced == 0);
+  auto sums = sums_of(child);
+  CHECK(sums[0].inherited.numallocs == 80);
+  CHECK(sums[2].inherited.numfrees == 1);
+  CHECK(type_requests(sums[0]) == 121);
+  b.inherited_kind = 10;
+  const opened merged(b.bytes());
+  REQUIRE(merged.error.what == nullptr);
+  CHECK(view_is_merged(merged.view));
+  sums = sums_of(merged);
+  CHECK(type_requests(sums[0]) == 41);
+  CHECK(type_frees(sums[0]) == 35);
+  CHECK(type_inuse(sums[0]) == 11);
+  CHECK_FALSE(view_has_inherited(opened(sample_dump().bytes()).view));
+}
+
+TEST_CASE("view: inherited counts that do not fit the cells", "[view]") {
+  dump_builder b = m9::test::child_dump();
+  b.inherited.pop_back();
+  CHECK(error_of(b).starts_with("not one inherited count for each cell @"));
+  b = m9::test::child_dump();
+  auto bytes = b.bytes();
+  const size_t at = section_entry_at(bytes, format::section_kind::inherited);
+  poke(bytes, at + 4, uint32_t{24});
+  CHECK(error_of(bytes) == "a section has entries of a wrong size @" + std::to_string(at + 4));
+  poke(bytes, at + 4, uint32_t{32});
+  poke(bytes, at + 8, uint64_t{1} << 40);
+  CHECK(error_of(bytes) == "the inherited counts do not fit into the file @" + std::to_string(at + 8));
+  b.with_unknown_section = true; // has an entry per cell, too
+  bytes = b.bytes();
+  poke(bytes, section_entry_at(bytes, format::section_kind(77)), uint32_t{10});
+  poke(bytes, section_entry_at(bytes, format::section_kind::merged) + 4, uint32_t{32});
+  poke(bytes, section_entry_at(bytes, format::section_kind::merged) + 8, uint64_t{b.cells.size()});
+  CHECK(error_of(bytes).starts_with("the counts of one process and of many @"));
+}
+
 TEST_CASE("view: more frees than allocs is nothing live", "[view]") {
   CHECK(type_inuse({5, 6, 0, 0, 0}) == 0);
   CHECK(type_memuse({0, 0, 80, 96, 0}) == 0);
