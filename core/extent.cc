@@ -15,6 +15,11 @@ namespace {
 
 constexpr unsigned bin_count = 128;
 
+// Blocks begin at multiples of this, where address space is not scarce: few programs touch all of a large block, and so
+// the pages that they do touch (its first, every so many) are mostly ones that the last block there touched too.
+// Small ones are left out: what lies between them would be a large part.
+constexpr size_t extent_alignment = 65536, extent_aligned_least = 8 * extent_alignment;
+
 // Bins of free extents by size: exact below 16 pages, then four per doubling. `occupied` has a bit per bin.
 struct extent_set {
   extent *bins[bin_count];
@@ -190,16 +195,13 @@ bool extent_purge(extent *e) {
 
 size_t extent_bytes(const extent &e) { return size_t{e.pages} << page_map_page_shift(); }
 
-extent *extent_take(size_t size, size_t alignment, bool &zeroed) {
-  if (size == 0 || size > (size_t{1} << (address_bits - 1)))
-    return nullptr;
-  auto pages = uint32_t((size + page() - 1) / page());
-  size_t bytes = size_t{pages} * page();
+namespace {
+// From what is free, else from the kernel, else from what is free once all idle memory is whole again.
+extent *extent_take_pages(uint32_t pages, size_t alignment, bool &zeroed) {
   if (extent *e = extent_find_and_take(pages, alignment, zeroed))
     return e;
-  size_t need = alignment > page() ? bytes + alignment : bytes;
+  size_t bytes = size_t{pages} * page(), need = alignment > page() ? bytes + alignment : bytes;
   if (!chunk_add(need)) {
-    // What is idle may be what is missing.
     extents_purge_to(0);
     if (extent *e = extent_find_and_take(pages, alignment, zeroed))
       return e;
@@ -207,6 +209,17 @@ extent *extent_take(size_t size, size_t alignment, bool &zeroed) {
       return nullptr;
   }
   return extent_find_and_take(pages, alignment, zeroed);
+}
+} // namespace
+
+extent *extent_take(size_t size, size_t alignment, bool &zeroed) {
+  if (size == 0 || size > (size_t{1} << (address_bits - 1)))
+    return nullptr;
+  auto pages = uint32_t((size + page() - 1) / page());
+  if (size >= extent_aligned_least && alignment < extent_alignment && !layout_is_compact())
+    if (extent *e = extent_take_pages(pages, extent_alignment, zeroed))
+      return e;
+  return extent_take_pages(pages, alignment, zeroed);
 }
 
 void extent_give(extent *e) {
@@ -318,7 +331,8 @@ void extents_purge_to(uint64_t keep) {
         return;
 }
 
-uint64_t extents_dirty_limit() { return 32 * 1024 * 1024 + mapped_bytes / 8; }
+// In address space; much of it is never touched. 128 MiB let blocks of a few MiB come and go without a system call.
+uint64_t extents_dirty_limit() { return (layout_is_compact() ? 32 : 128) * uint64_t{1024} * 1024; }
 bool extents_dirty_over() { return sets[0].bytes > extents_dirty_limit(); }
 
 extent_totals extents_totals() {

@@ -38,10 +38,10 @@ constexpr uint64_t zone_stagger_most = 8 * 1024 * 1024; // of which so many may 
 extern M9_HIDDEN zone zones[zone_count];
 extern M9_HIDDEN uint64_t zones_base; // address of the first zone's item 0; (i)
 
-// How much a CPU may keep of each class: at most 384 items and 128 KiB, at least 4. The arrays of all classes, with
+// How much a CPU may keep of each class: at most 384 items and 256 KiB, at least 4. The arrays of all classes, with
 // their heads, fit the first 64 KiB of a block.
 constexpr uint32_t cache_most(unsigned c) {
-  size_t n = 128 * 1024 / class_size(c);
+  size_t n = 256 * 1024 / class_size(c);
   return n > 384 ? 384 : n < 4 ? 4 : uint32_t(n);
 }
 constexpr uint32_t cache_first(unsigned c) { return cache_most(c) < 8 ? cache_most(c) : 8; }
@@ -68,7 +68,16 @@ inline bool zone_index(const zone &z, const void *p, uint64_t &index) {
 }
 
 inline unsigned zone_number(const zone &z) { return unsigned(&z - zones); }
-inline bool zone_holds(const zone &z, uint64_t index) { return int16_t(z.tags[index]) > 0; }
+// Whether a program holds the item: its tag says neither never nor freed.
+inline bool zone_holds([[maybe_unused]] const zone &z, [[maybe_unused]] uint64_t index) {
+#if M9_COUNTING
+  return int16_t(z.tags[index]) > 0;
+#else
+  return true;
+#endif
+}
+// Whether an item for `size` bytes is one of this zone.
+inline bool zone_serves(const zone &z, size_t size) { return z.size - size < z.gap; }
 inline uint64_t zone_cell(const zone &z, uint32_t tag) { return z.cells + uint64_t{tag} * 16; }
 inline uint16_t zone_cell_tag(const zone &z, uint64_t cell) { return uint16_t((cell - z.cells) / 16); }
 

@@ -28,16 +28,30 @@ void *calloc_from(size_t n, size_t size, uintptr_t caller) {
 
 namespace {
 
-void *realloc_elsewhere(void *p, size_t old_size, size_t size, uintptr_t caller) {
-  if (old_size > zone_size_max && size > zone_size_max)
-    if (void *moved = large_move(p, size, caller))
-      return moved;
+// Counted as one allocation and one free.
+void *realloc_copy(void *p, size_t old_size, size_t size, uintptr_t caller) {
   void *q = malloc_fast<libc_kind>(size, caller);
   if (!q)
     return nullptr;
   __builtin_memcpy(q, p, old_size < size ? old_size : size);
   free_fast(p);
   return q;
+}
+
+// The rest: large blocks, libc's own, and every mode but rseq.
+void *realloc_slow(void *p, size_t size, uintptr_t caller) {
+  heap_enter();
+  size_t old_size = checked_size(p, "realloc");
+  if (old_size == 0) {
+    heap_note_add(heap_note::foreign_frees);
+    return foreign.realloc(p, size);
+  }
+  if (void *same = realloc_in_place(p, size))
+    return same;
+  if (old_size > zone_size_max && size > zone_size_max)
+    if (void *moved = large_move(p, size, caller))
+      return moved;
+  return realloc_copy(p, old_size, size, caller);
 }
 
 } // namespace
@@ -51,15 +65,13 @@ void *realloc_from(void *p, size_t size, uintptr_t caller) {
     free_fast(p);
     return nullptr;
   }
-  heap_enter();
-  size_t old_size = checked_size(p, "realloc");
-  if (old_size == 0) {
-    heap_note_add(heap_note::foreign_frees);
-    return foreign.realloc(p, size);
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zones_base, index;
+  if (at < fast.zones_limit) [[likely]] {
+    const zone &z = zone_of_offset(at);
+    if (zone_index(z, p, index) && zone_holds(z, index)) [[likely]]
+      return zone_serves(z, size) ? p : realloc_copy(p, z.size, size, caller);
   }
-  if (void *same = realloc_in_place(p, size))
-    return same;
-  return realloc_elsewhere(p, old_size, size, caller);
+  return realloc_slow(p, size, caller);
 }
 
 // memalign(3): an alignment that is no power of two is rounded up to one; above SIZE_MAX / 2 + 1 it is EINVAL.

@@ -76,7 +76,7 @@ template <bool throws> void *aligned_new(size_t size, std::align_val_t alignment
     return free_checked(p, size, 1);
   const zone &z = zone_of_offset(at);
   uint64_t index;
-  if (z.size - size >= z.gap || !zone_index(z, p, index)) [[unlikely]]
+  if (!zone_serves(z, size) || !zone_index(z, p, index)) [[unlikely]]
     return free_checked(p, size, 1);
   zone_free(z, index, p);
 }
