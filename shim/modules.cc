@@ -7,6 +7,7 @@
 #include <link.h>
 #include <sys/syscall.h>
 
+#include "shim/elf_symbols.h"
 #include "shim/syscall.h"
 #include "shim/text.h"
 
@@ -39,13 +40,6 @@ void build_id_read(module_facts &facts) {
   }
 }
 
-struct symbol_table {
-  const ElfW(Sym) * symbols;
-  const char *strings;
-  size_t strings_size;
-  size_t count;
-};
-
 // The GNU hash table does not say how many symbols there are: the end of the chain of the highest bucket does.
 size_t gnu_hash_count(const uint32_t *hash) {
   uint32_t buckets = hash[0], first = hash[1], bloom = hash[2], last = 0;
@@ -60,7 +54,9 @@ size_t gnu_hash_count(const uint32_t *hash) {
   return last + 1;
 }
 
-bool symbols_of(const module_facts &facts, symbol_table &table) {
+} // namespace
+
+bool dynamic_symbols_of(const module_facts &facts, dynamic_symbols &table) {
   table = {};
   const uint32_t *hash = nullptr, *gnu_hash = nullptr;
   for (auto *d = static_cast<const ElfW(Dyn) *>(facts.dynamic); d && d->d_tag != DT_NULL; d++) {
@@ -82,8 +78,6 @@ bool symbols_of(const module_facts &facts, symbol_table &table) {
   return true;
 }
 
-} // namespace
-
 bool module_find(uintptr_t address, module_facts &facts) {
   dl_find_object found;
   if (_dl_find_object(reinterpret_cast<void *>(address), &found) != 0)
@@ -99,8 +93,8 @@ bool module_find(uintptr_t address, module_facts &facts) {
 }
 
 const char *module_symbol(const module_facts &facts, uintptr_t address, uint64_t &offset) {
-  symbol_table table;
-  if (!symbols_of(facts, table))
+  dynamic_symbols table;
+  if (!dynamic_symbols_of(facts, table))
     return nullptr;
   const char *best = nullptr;
   for (size_t i = 1; i < table.count; i++) {
@@ -122,8 +116,8 @@ const char *module_symbol(const module_facts &facts, uintptr_t address, uint64_t
 }
 
 uintptr_t module_export(const module_facts &facts, const char *name) {
-  symbol_table table;
-  if (!symbols_of(facts, table))
+  dynamic_symbols table;
+  if (!dynamic_symbols_of(facts, table))
     return 0;
   for (size_t i = 1; i < table.count; i++) {
     const auto &s = table.symbols[i];
