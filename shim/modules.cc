@@ -8,23 +8,19 @@
 #include <sys/syscall.h>
 
 #include "shim/elf_symbols.h"
+#include "shim/program_headers.h"
 #include "shim/syscall.h"
 #include "shim/text.h"
 
 namespace m9 {
 namespace {
 
-// The notes that the first page's program headers point to.
-void build_id_read(module_facts &facts) {
-  auto *header = reinterpret_cast<const ElfW(Ehdr) *>(facts.start);
-  if (__builtin_memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
-      header->e_phoff + sizeof(ElfW(Phdr)) * header->e_phnum > 4096)
-    return;
-  auto *segments = reinterpret_cast<const ElfW(Phdr) *>(facts.start + header->e_phoff);
-  for (unsigned i = 0; i < header->e_phnum; i++) {
-    if (segments[i].p_type != PT_NOTE)
+void build_id_read(const program_headers &headers, module_facts &facts) {
+  for (unsigned i = 0; i < headers.count; i++) {
+    const auto &segment = headers.segments[i];
+    if (segment.p_type != PT_NOTE)
       continue;
-    uintptr_t at = facts.base + segments[i].p_vaddr, end = at + segments[i].p_memsz;
+    uintptr_t at = facts.base + segment.p_vaddr, end = at + segment.p_memsz;
     while (at >= facts.start && end <= facts.end && at + sizeof(ElfW(Nhdr)) < end) {
       auto *note = reinterpret_cast<const ElfW(Nhdr) *>(at);
       uintptr_t name = at + sizeof *note, body = name + (note->n_namesz + 3) / 4 * 4;
@@ -88,7 +84,12 @@ bool module_find(uintptr_t address, module_facts &facts) {
   facts.path = found.dlfo_link_map && found.dlfo_link_map->l_name ? found.dlfo_link_map->l_name : "";
   facts.base = found.dlfo_link_map ? found.dlfo_link_map->l_addr : facts.start;
   facts.dynamic = found.dlfo_link_map ? found.dlfo_link_map->l_ld : nullptr;
-  build_id_read(facts);
+  program_headers headers;
+  if (program_headers_find(found, headers)) {
+    facts.start = headers.start;
+    facts.end = headers.end;
+    build_id_read(headers, facts);
+  }
   return true;
 }
 

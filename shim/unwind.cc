@@ -1,39 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "shim/unwind.h"
 
-#include <dlfcn.h>
 #include <elf.h>
-#include <link.h>
+
+#include "shim/program_headers.h"
 
 namespace m9 {
 
-// The loader knows where .eh_frame_hdr is; how far its segment goes, the program headers say, which lie in the first
-// page of all that linkers make. Both sections lie in one segment, or there is no step.
+// The loader knows where .eh_frame_hdr is; how far its segment goes, the program headers say. Both sections lie in one
+// segment, or there is no step.
 bool unwind_table(uintptr_t address, cfi_table &table) {
   dl_find_object found;
-  if (_dl_find_object(reinterpret_cast<void *>(address), &found) != 0 || !found.dlfo_eh_frame)
+  program_headers headers;
+  if (_dl_find_object(reinterpret_cast<void *>(address), &found) != 0 || !found.dlfo_eh_frame ||
+      !program_headers_find(found, headers))
     return false;
-  auto start = reinterpret_cast<uintptr_t>(found.dlfo_map_start);
-  auto end = reinterpret_cast<uintptr_t>(found.dlfo_map_end);
   auto eh_frame_header = reinterpret_cast<uintptr_t>(found.dlfo_eh_frame);
-  auto *header = static_cast<const ElfW(Ehdr) *>(found.dlfo_map_start);
-  if (__builtin_memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_phoff > 4096 ||
-      header->e_phoff + sizeof(ElfW(Phdr)) * header->e_phnum > 4096)
-    return false;
-  auto *segments = reinterpret_cast<const ElfW(Phdr) *>(start + header->e_phoff);
-  const ElfW(Phdr) *first = nullptr;
-  for (unsigned i = 0; i < header->e_phnum; i++) {
-    const auto &s = segments[i];
-    if (s.p_type != PT_LOAD)
-      continue;
-    first = first ? first : &s;
-    uintptr_t at = start - (first->p_vaddr & -uintptr_t{4096}) + s.p_vaddr;
-    if ((s.p_flags & PF_R) == 0 || eh_frame_header < at || eh_frame_header - at >= s.p_filesz)
-      continue;
-    if (at < start || at >= end || s.p_filesz > end - at)
-      return false;
-    table = {reinterpret_cast<const uint8_t *>(at), s.p_filesz, at, eh_frame_header - at};
-    return true;
+  for (unsigned i = 0; i < headers.count; i++) {
+    const auto &s = headers.segments[i];
+    uintptr_t at = headers.base + s.p_vaddr;
+    if (s.p_type == PT_LOAD && (s.p_flags & PF_R) && eh_frame_header >= at && eh_frame_header - at < s.p_filesz) {
+      table = {reinterpret_cast<const uint8_t *>(at), s.p_filesz, at, eh_frame_header - at};
+      return true;
+    }
   }
   return false;
 }
