@@ -8,7 +8,7 @@
 
 namespace m9 {
 
-// `function`: where the code around the address starts and ends, start 0 when that is unknown.
+// `function`: where the code around the address starts and ends, all of it readable; start 0 when that is unknown.
 unwind_step unwind_find(uintptr_t return_address, unwind_function &function);
 
 // The table of the module that an address lies in. False: none that can be used.
