@@ -49,7 +49,7 @@ constexpr char wrapper_names[] =
     // Perl: safesys* under everything; strings, arrays and copies of values grow for the op that needs them.
     "Perl_safesys* Perl_sv_grow* Perl_sv_setpv* Perl_sv_catpv* Perl_sv_catsv* Perl_sv_setsv* Perl_sv_mortalcopy* "
     "Perl_sv_insert* Perl_sv_vcatpv* Perl_sv_vsetpv* Perl_newSV* Perl_savepv* Perl_savesv* Perl_savesharedpv* "
-    "Perl_av_extend* Perl_av_store Perl_av_push Perl_sv_2pv* Perl_more_bodies Perl_sv_upgrade Perl_sv_setiv* "
+    "Perl_av_extend* Perl_av_store Perl_av_push Perl_sv_2pv* Perl_sv_upgrade Perl_sv_setiv* "
     "Perl_sv_setnv* Perl_sv_setuv* Perl_savestack_grow* "
     // Python: the memory API, and what gives every object of every type its memory.
     "PyMem_* _PyMem_* PyObject_Malloc PyObject_Calloc PyObject_Realloc _PyObject_Malloc _PyObject_Calloc "
@@ -67,7 +67,8 @@ constexpr char wrapper_names[] =
     "zmalloc* ztrymalloc* zcalloc* ztrycalloc* zrealloc* ztryrealloc* zstrdup sds* _sdsnewlen hi_malloc hi_calloc "
     "hi_realloc hi_strdup hi_sds* "
     // OpenSSL and its forks.
-    "CRYPTO_*alloc* CRYPTO_*dup OPENSSL_*alloc* OPENSSL_*dup OPENSSL_sk_* BUF_*dup BUF_MEM_grow* ASN1_STRING_set "
+    "CRYPTO_*alloc* CRYPTO_*dup OPENSSL_*alloc* OPENSSL_*dup OPENSSL_sk_* BUF_*dup BUF_MEM_grow* bn_expand* bn_wexpand "
+    "ASN1_STRING_set "
     "ASN1_STRING_dup ASN1_STRING_type_new BIO_*asprintf "
     // ffmpeg, APR, talloc, krb5, libxml2, ICU, libuv, curl, postgres, BDB.
     "av_*alloc* av_*dup av_fast_* av_buffer_alloc* apr_palloc* apr_pcalloc* apr_pstr* apr_pmem* apr_psprintf "

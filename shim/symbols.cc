@@ -11,13 +11,13 @@ namespace {
 struct entry {
   uint32_t start; // from the module's start
   uint32_t size;
-  uint32_t name; // offset in its string table; the top bit: the file's
+  uint32_t name; // offset in its string table
 };
-constexpr uint32_t name_in_file = 0x80000000;
 constexpr uint64_t symbols_most = uint64_t{1} << 23; // beyond, a table is left alone
 
-// Lies at the start of its own pages; first[] and entries[] follow. The entries whose start has bucket b in its high
-// bits are entries[first[b]] to entries[first[b + 1]]: as good as sorted, for two reads of the tables.
+// Lies at the start of its own pages; the arrays follow. A symbol's number counts .dynsym's first, then the file's.
+// Those whose start has bucket b in its high bits are order[first[b]] to order[first[b + 1]]: as good as sorted, for
+// two passes over the tables.
 struct symbol_index {
   size_t bytes;
   const void *dynamic;
@@ -25,8 +25,9 @@ struct symbol_index {
   dynamic_symbols dynamic_table;
   unsigned shift;
   uint32_t buckets;
-  uint32_t *first; // buckets + 2 of them
-  entry *entries;
+  entry *file_entries; // copied, as the file may change
+  uint32_t *first;     // buckets + 2 of them
+  uint32_t *order;
 };
 
 struct indexed_module {
@@ -40,6 +41,7 @@ constinit unsigned modules_count = 0, modules_next = 0;
 constinit size_t mapped_bytes = 0;
 
 constexpr size_t buffer_symbols = 2048;
+constexpr unsigned symbols_per_bucket = 4;
 
 uintptr_t map(size_t bytes) {
   uintptr_t p = pages_map(bytes);
@@ -56,43 +58,41 @@ bool symbol_entry(const Elf64_Sym &s, const module_facts &facts, entry &e) {
   unsigned kind = s.st_info & 15;
   uint64_t at = facts.base + s.st_value - facts.start;
   if (s.st_shndx == SHN_UNDEF || (kind != STT_FUNC && kind != STT_GNU_IFUNC && kind != STT_NOTYPE) || s.st_size == 0 ||
-      s.st_size > UINT32_MAX || at >= facts.end - facts.start || s.st_name >= name_in_file)
+      s.st_size > UINT32_MAX || at >= facts.end - facts.start)
     return false;
   e = {uint32_t(at), uint32_t(s.st_size), s.st_name};
   return true;
 }
 
-// Calls use(entry) for every symbol, .dynsym's first. The buffer is for the file's.
-template <typename F>
-void symbols_each(const symbol_index &index, const module_facts &facts, long file, Elf64_Sym *buffer, F use) {
-  entry e;
-  for (size_t i = 1; i < index.dynamic_table.count; i++)
-    if (symbol_entry(index.dynamic_table.symbols[i], facts, e))
-      use(e);
-  for (uint64_t i = 0; i < index.file.count; i += buffer_symbols) {
+bool index_entry(const symbol_index &index, const module_facts &facts, uint32_t number, entry &e) {
+  if (number < index.dynamic_table.count)
+    return symbol_entry(index.dynamic_table.symbols[number], facts, e);
+  e = index.file_entries[number - index.dynamic_table.count];
+  return e.size != 0;
+}
+
+void file_entries_read(symbol_index &index, const module_facts &facts, long file, Elf64_Sym *buffer) {
+  for (uint64_t i = 0; buffer && i < index.file.count; i += buffer_symbols) {
     uint64_t n = index.file.count - i < buffer_symbols ? index.file.count - i : buffer_symbols;
     n = symbol_file_read(file, index.file.table + i * sizeof *buffer, buffer, n * sizeof *buffer) / sizeof *buffer;
     for (uint64_t k = 0; k < n; k++)
-      if (symbol_entry(buffer[k], facts, e)) {
-        e.name |= name_in_file;
-        use(e);
-      }
+      symbol_entry(buffer[k], facts, index.file_entries[i + k]); // else it stays 0, which is none
   }
 }
 
-// Counts what each bucket holds, then puts each symbol into its bucket: a file that changes between the two passes
-// cannot make the second write more than the first one counted.
-void index_fill(symbol_index &index, const module_facts &facts, long file, Elf64_Sym *buffer) {
-  symbols_each(index, facts, file, buffer, [&index](const entry &e) { index.first[(e.start >> index.shift) + 2]++; });
+// Counts what each bucket holds, then puts each symbol into its bucket.
+void index_sort(symbol_index &index, const module_facts &facts) {
+  auto symbols = uint32_t(index.dynamic_table.count + index.file.count);
+  entry e;
+  for (uint32_t i = 0; i < symbols; i++)
+    if (index_entry(index, facts, i, e))
+      index.first[(e.start >> index.shift) + 2]++;
   for (uint32_t b = 2; b < index.buckets + 2; b++)
     index.first[b] += index.first[b - 1];
-  uint32_t counted = index.first[index.buckets + 1];
   // first[b + 1] is where bucket b goes on, and ends up as its end, which is where bucket b + 1 starts.
-  symbols_each(index, facts, file, buffer, [&index, counted](const entry &e) {
-    uint32_t &next = index.first[(e.start >> index.shift) + 1];
-    if (next < counted)
-      index.entries[next++] = e;
-  });
+  for (uint32_t i = 0; i < symbols; i++)
+    if (index_entry(index, facts, i, e))
+      index.order[index.first[(e.start >> index.shift) + 1]++] = i;
 }
 
 symbol_index *index_make(const module_facts &facts) {
@@ -104,25 +104,30 @@ symbol_index *index_make(const module_facts &facts) {
     made.dynamic_table.count = 0;
   if (!symbol_file_open(facts, made.file, file))
     made.file.count = 0;
+  if (made.dynamic_table.count > symbols_most)
+    made.dynamic_table.count = 0;
   if (made.file.count > symbols_most) {
     symbol_file_close(file);
     made.file.count = 0;
   }
   made.dynamic = facts.dynamic;
   uint64_t symbols = made.dynamic_table.count + made.file.count;
-  while (((facts.end - facts.start) >> made.shift) > symbols / 2 + 16)
+  while (((facts.end - facts.start) >> made.shift) > symbols / symbols_per_bucket + 16)
     made.shift++;
   made.buckets = uint32_t((facts.end - facts.start) >> made.shift) + 1;
-  made.bytes = whole_pages(sizeof made + (made.buckets + 2) * sizeof *made.first + symbols * sizeof *made.entries);
+  made.bytes = whole_pages(sizeof made + made.file.count * sizeof *made.file_entries +
+                           (made.buckets + 2) * sizeof *made.first + symbols * sizeof *made.order);
   size_t buffer_bytes = made.file.count ? buffer_symbols * sizeof(Elf64_Sym) : 0;
   uintptr_t buffer = buffer_bytes ? map(buffer_bytes) : 0;
   uintptr_t pages = buffer || !buffer_bytes ? map(made.bytes) : 0;
   auto *index = reinterpret_cast<symbol_index *>(pages);
   if (index) {
-    made.first = reinterpret_cast<uint32_t *>(index + 1);
-    made.entries = reinterpret_cast<entry *>(made.first + made.buckets + 2);
+    made.file_entries = reinterpret_cast<entry *>(index + 1);
+    made.first = reinterpret_cast<uint32_t *>(made.file_entries + made.file.count);
+    made.order = made.first + made.buckets + 2;
     *index = made;
-    index_fill(*index, facts, file, reinterpret_cast<Elf64_Sym *>(buffer));
+    file_entries_read(*index, facts, file, reinterpret_cast<Elf64_Sym *>(buffer));
+    index_sort(*index, facts);
   }
   if (buffer)
     unmap(buffer, buffer_bytes);
@@ -164,26 +169,29 @@ symbol_index *index_of(const module_facts &facts) {
   return slot->index;
 }
 
-const entry *index_find(const symbol_index &index, uint32_t at) {
+bool index_find(const symbol_index &index, const module_facts &facts, uint32_t at, uint32_t &number, entry &best) {
   for (uint32_t b = at >> index.shift;; b--) {
-    const entry *best = nullptr;
-    bool any = false;
+    bool any = false, found = false;
     for (uint32_t i = index.first[b]; i < index.first[b + 1]; i++) {
-      const entry &e = index.entries[i];
-      any = any || e.start <= at;
-      if (e.start <= at && at - e.start < e.size && (!best || e.start > best->start))
-        best = &e;
+      entry e;
+      if (!index_entry(index, facts, index.order[i], e) || e.start > at)
+        continue;
+      any = true;
+      if (at - e.start < e.size && (!found || e.start > best.start)) {
+        best = e;
+        number = index.order[i];
+        found = true;
+      }
     }
     // What starts in an earlier bucket lies behind what starts in this one.
     if (any || b == 0)
-      return best;
+      return found;
   }
 }
 
-bool name_copy(const symbol_index &index, const module_facts &facts, const entry &e, symbol &found) {
-  uint32_t offset = e.name & ~name_in_file;
+bool name_copy(const symbol_index &index, const module_facts &facts, uint32_t number, uint32_t offset, symbol &found) {
   size_t size = sizeof found.name - 1;
-  if (e.name & name_in_file) {
+  if (number >= index.dynamic_table.count) {
     long descriptor;
     if (offset >= index.file.strings_size || !symbol_file_reopen(facts, index.file, descriptor))
       return false;
@@ -209,11 +217,13 @@ bool symbol_find(const module_facts &facts, uintptr_t address, symbol &found) {
   if (address < facts.start || address >= facts.end)
     return false;
   const symbol_index *index = index_of(facts);
-  const entry *e = index ? index_find(*index, uint32_t(address - facts.start)) : nullptr;
-  if (!e || !name_copy(*index, facts, *e, found))
+  entry e{};
+  uint32_t number = 0;
+  if (!index || !index_find(*index, facts, uint32_t(address - facts.start), number, e) ||
+      !name_copy(*index, facts, number, e.name, found))
     return false;
-  found.start = facts.start + e->start;
-  found.size = e->size;
+  found.start = facts.start + e.start;
+  found.size = e.size;
   return true;
 }
 
