@@ -20,15 +20,16 @@ inline unsigned code_calls(const uint8_t *code, size_t size) {
   return calls;
 }
 
-// Whether the call that returns to `after` is given a small constant as its first or second argument, loaded shortly
-// before: mov $n, %edi (BF) or %esi (BE), not %r14d or %r15d (the same behind 41).
+// Whether the call that returns to `after` is given a constant size as its first or second argument, loaded shortly
+// before: mov $n, %edi (BF) or %esi (BE), not %r14d or %r15d (the same behind 41). Up to 8 is no size: it is calloc's
+// number of items, or what to ask for in place of nothing.
 inline bool code_constant_argument(const uint8_t *code, size_t after) {
   constexpr size_t call = 5, window = 32;
   size_t end = after < call ? 0 : after - call;
   for (size_t i = end < window ? 0 : end - window; i < end; i++) {
     uint32_t n;
     __builtin_memcpy(&n, code + i + 1, 4); // at most up to `after`
-    if ((code[i] == 0xBF || code[i] == 0xBE) && (i == 0 || code[i - 1] != 0x41) && n > 0 && n <= 1 << 20)
+    if ((code[i] == 0xBF || code[i] == 0xBE) && (i == 0 || code[i - 1] != 0x41) && n > 8 && n <= 1 << 20)
       return true;
   }
   return false;

@@ -172,8 +172,11 @@ TEST_CASE("code of wrappers without a name", "[wrapper]") {
   // mov $16, %esi (calloc's second, realloc's)
   const bytes makes_second = {0xBE, 16, 0, 0, 0, 0xE8, 0, 1, 0, 0, 0xC3};
   CHECK_FALSE(judge(makes_second, 10));
-  // mov $1, %r15d is none of its arguments
-  const bytes other = {0x41, 0xBF, 1, 0, 0, 0, 0xE8, 0, 1, 0, 0, 0xC3};
+  // mov $8, %edi; cmovne %rbx, %rdi: nothing is not asked for
+  const bytes least = {0xBF, 8, 0, 0, 0, 0x48, 0x0F, 0x45, 0xFB, 0xE8, 0, 1, 0, 0, 0xC3};
+  CHECK(judge(least, 14));
+  // mov $64, %r15d is none of its arguments
+  const bytes other = {0x41, 0xBF, 64, 0, 0, 0, 0xE8, 0, 1, 0, 0, 0xC3};
   CHECK(judge(other, 11));
 
   bytes longer = passes;
