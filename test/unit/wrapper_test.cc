@@ -77,8 +77,7 @@ TEST_CASE("names of wrappers", "[wrapper]") {
         "_ZNKSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE6substrEmm",
         "_ZNSt6vectorIiSaIiEE17_M_realloc_insertIJRKiEEEvN9__gnu_cxx17__normal_iteratorIPiS1_EEDpOT_",
         "_ZNSt8_Rb_treeIiSt4pairIKiiESt10_Select1stIS2_ESt4lessIiESaIS2_EE16_M_insert_uniqueIS2_EES0_OT_",
-        "_ZNSt10_HashtableIiiSaIiENSt8__detail9_IdentityESt8equal_toIiESt4hashIiENS1_18_Mod_range_hashingENS1_20_"
-        "Default_ranged_hashENS1_20_Prime_rehash_policyENS1_17_Hashtable_traitsILb0ELb1ELb1EEEE9_M_rehashEmRKm",
+        "_ZNSt10_HashtableIiiSaIiENSt8__detail9_IdentityESt8equal_toIiESt4hashIiEE9_M_rehashEmRKm",
         "_ZN5alloc7raw_vec19RawVec$LT$T$C$A$GT$7reserve21do_reserve_and_handle17h0123456789abcdefE",
         "_ZN60_$LT$alloc..string..String$u20$as$u20$core..clone..Clone$GT$5clone17h0123456789abcdefE",
         "_ZN3vecIP9tree_node7va_heap6vl_ptrE7reserveEjb",
@@ -141,8 +140,7 @@ TEST_CASE("names that are no wrappers", "[wrapper]") {
 
 TEST_CASE("a name is judged within a few microseconds", "[wrapper]") {
   const char *names[] = {
-      "_ZNKSt17_Function_handlerIFvvEZN5clang4Sema18InstantiateClassENS0_14SourceLocationEPNS0_13"
-      "CXXRecordDeclES3_RKNS0_30MultiLevelTemplateArgumentListENS0_26TemplateSpecializationKindEbEUlv",
+      "_ZNKSt17_Function_handlerIFvvEZN5clang4Sema18InstantiateClassENS0_14SourceLocationEEUlvE_E9_M",
       "execute_command_internal", "Perl_pp_match"};
   for (const char *name : names) {
     const auto begin = std::chrono::steady_clock::now();
