@@ -49,8 +49,8 @@ constexpr char wrapper_names[] =
     // Perl: safesys* under everything; strings, arrays and copies of values grow for the op that needs them.
     "Perl_safesys* Perl_sv_grow* Perl_sv_setpv* Perl_sv_catpv* Perl_sv_catsv* Perl_sv_setsv* Perl_sv_mortalcopy* "
     "Perl_sv_insert* Perl_sv_vcatpv* Perl_sv_vsetpv* Perl_newSV* Perl_savepv* Perl_savesv* Perl_savesharedpv* "
-    "Perl_av_extend* Perl_av_store Perl_av_push Perl_sv_2pv* Perl_sv_upgrade Perl_sv_setiv* "
-    "Perl_sv_setnv* Perl_sv_setuv* Perl_savestack_grow* "
+    "Perl_av_extend* Perl_av_store Perl_av_push Perl_sv_2pv* Perl_sv_upgrade Perl_sv_setiv* Perl_sv_setnv* "
+    "Perl_sv_setuv* Perl_savestack_grow* "
     // Python: the memory API, and what gives every object of every type its memory.
     "PyMem_* _PyMem_* PyObject_Malloc PyObject_Calloc PyObject_Realloc _PyObject_Malloc _PyObject_Calloc "
     "_PyObject_Realloc _PyObject_New* PyObject_New* _PyObject_GC_* PyObject_GC_* _PyObject_DebugMalloc* "
@@ -67,21 +67,18 @@ constexpr char wrapper_names[] =
     "zmalloc* ztrymalloc* zcalloc* ztrycalloc* zrealloc* ztryrealloc* zstrdup sds* _sdsnewlen hi_malloc hi_calloc "
     "hi_realloc hi_strdup hi_sds* "
     // OpenSSL and its forks.
-    "CRYPTO_*alloc* CRYPTO_*dup OPENSSL_*alloc* OPENSSL_*dup OPENSSL_sk_* BUF_*dup BUF_MEM_grow* bn_expand* bn_wexpand "
-    "ASN1_STRING_set "
-    "ASN1_STRING_dup ASN1_STRING_type_new BIO_*asprintf "
+    "CRYPTO_*alloc* CRYPTO_*dup OPENSSL_*alloc* OPENSSL_*dup OPENSSL_sk_* BUF_*dup BUF_MEM_grow* bn_expand* "
+    "bn_wexpand ASN1_STRING_set ASN1_STRING_dup ASN1_STRING_type_new BIO_*asprintf "
     // ffmpeg, APR, talloc, krb5, libxml2, ICU, libuv, curl, postgres, BDB.
     "av_*alloc* av_*dup av_fast_* av_buffer_alloc* apr_palloc* apr_pcalloc* apr_pstr* apr_pmem* apr_psprintf "
     "apr_pvsprintf talloc_* _talloc* tevent_*alloc k5alloc* xmlStr*dup xmlBufferGrow* xmlBufGrow* uprv_malloc_* "
-    "uprv_realloc_* uprv_calloc_* *7UMemory* Curl_dyn_* Curl_memdup* curl_maprintf curl_mvaprintf palloc* "
-    "MemoryContextAlloc* MemoryContextStrdup pstrdup repalloc* psprintf __os_malloc __os_calloc __os_realloc "
-    "__os_strdup __os_umalloc "
+    "uprv_realloc_* uprv_calloc_* Curl_dyn_* Curl_memdup* curl_maprintf curl_mvaprintf palloc* MemoryContextAlloc* "
+    "MemoryContextStrdup pstrdup repalloc* psprintf __os_malloc __os_calloc __os_realloc __os_strdup __os_umalloc "
     // gcc: garbage-collected memory, its vectors, hash tables and pools; libiberty.
-    "ggc_*alloc* _Z*ggc_*alloc* ggc_internal_* _Z*ggc_internal_* _ZN3vecI* _ZN*7va_heap* _ZN*11va_gc_atomic* "
-    "_ZN5va_gc* _ZN10hash_tableI* _ZN8hash_mapI* _ZN8hash_setI* _ZN16object_allocatorI* _ZN19base_pool_allocatorI* "
+    "ggc_*alloc* _Z*ggc_*alloc* ggc_internal_* _Z*ggc_internal_* _ZN3vecI* _ZN7va_heap* _ZN12va_gc_atomic* _ZN5va_gc* "
+    "_ZN10hash_tableI* _ZN8hash_mapI* _ZN8hash_setI* _ZN16object_allocatorI* _ZN19base_pool_allocatorI* "
     "_ZN11memory_block* concat reconcat concat_copy2 make_relative_prefix* htab_create* htab_find_slot* "
-    "htab_try_create _Z*hash_table_usage* _Z*alloc_pool* bitmap_alloc* _Z*bitmap_obstack_alloc* _Z*sbitmap_*alloc* "
-    "_ZN18auto_* "
+    "htab_try_create bitmap_alloc* _Z*bitmap_obstack_alloc* _Z*sbitmap_*alloc* "
     // LLVM: its own strings, vectors, maps and arenas, and malloc that cannot fail.
     "_ZN4llvm11safe_*alloc* _ZN4llvm15SmallVectorBase* _ZN4llvm11SmallVectorI* _ZN4llvm15SmallVectorImplI* "
     "_ZN4llvm23SmallVectorTemplateBase* _ZN4llvm15allocate_buffer* _ZN4llvm20BumpPtrAllocatorImplI* "
@@ -98,8 +95,8 @@ constexpr char wrapper_names[] =
     "_ZN7QVectorI* _ZN5QHashI* _ZN4QMapI* _ZN9QHashData* _ZN12QMapDataBase* "
     // Rust: the global allocator's shims, and crate alloc (Vec, String, Box, Rc), hashbrown; both manglings.
     "__rust_*alloc* __rg_*alloc* __rdl_*alloc* __rustc_*alloc* _ZN5alloc* _ZN*$LT$alloc..* _ZN9hashbrown* "
-    "_RNv*5alloc* _RINv*5alloc* _R*_9hashbrown3raw* "
+    "_R*_5alloc7raw_vec* _R*_5alloc5alloc* _R*_9hashbrown3raw* "
     // The allocators themselves, where a program carries one under a name of its own.
-    "je_* mi_* tc_* rallocx mallocx dlmalloc* scudo_* ";
+    "je_* mi_*alloc* mi_*dup mi_new* tc_*alloc* tc_new* tc_memalign rallocx mallocx dlmalloc* scudo_* ";
 
 } // namespace m9

@@ -61,6 +61,7 @@ TEST_CASE("names of wrappers", "[wrapper]") {
         "_talloc_zero",
         "je_malloc",
         "mi_heap_malloc_aligned",
+        "_RNvMs_NtCs1_5alloc7raw_vec11finish_grow",
         "__rust_alloc",
         "__rdl_realloc",
         "uv__malloc",
@@ -129,6 +130,10 @@ TEST_CASE("names that are no wrappers", "[wrapper]") {
                            "_ZSt13__invoke_implIvZ4mainEUlvE_JEET_",
                            "_ZNSt6thread11_State_implINS_8_InvokerISt5tupleIJPFvvEEEEEE6_M_runEv",
                            "_ZN3foo6vectorIiE4growEv",
+                           "mi_create",
+                           "tc_setup",
+                           "_ZN4live4scanEP3vecIi7va_heap6vl_ptrE",
+                           "_RINvNtCs1_3foo3barNtNtCs2_5alloc6string6StringE",
                            "dupe",
                            "\xff\xfe",
                            "."}) {
