@@ -7,23 +7,20 @@
 #include <link.h>
 #include <sys/syscall.h>
 
+#include "shim/elf_symbols.h"
+#include "shim/program_headers.h"
 #include "shim/syscall.h"
 #include "shim/text.h"
 
 namespace m9 {
 namespace {
 
-// The notes that the first page's program headers point to.
-void build_id_read(module_facts &facts) {
-  auto *header = reinterpret_cast<const ElfW(Ehdr) *>(facts.start);
-  if (__builtin_memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
-      header->e_phoff + sizeof(ElfW(Phdr)) * header->e_phnum > 4096)
-    return;
-  auto *segments = reinterpret_cast<const ElfW(Phdr) *>(facts.start + header->e_phoff);
-  for (unsigned i = 0; i < header->e_phnum; i++) {
-    if (segments[i].p_type != PT_NOTE)
+void build_id_read(const program_headers &headers, module_facts &facts) {
+  for (unsigned i = 0; i < headers.count; i++) {
+    const auto &segment = headers.segments[i];
+    if (segment.p_type != PT_NOTE)
       continue;
-    uintptr_t at = facts.base + segments[i].p_vaddr, end = at + segments[i].p_memsz;
+    uintptr_t at = facts.base + segment.p_vaddr, end = at + segment.p_memsz;
     while (at >= facts.start && end <= facts.end && at + sizeof(ElfW(Nhdr)) < end) {
       auto *note = reinterpret_cast<const ElfW(Nhdr) *>(at);
       uintptr_t name = at + sizeof *note, body = name + (note->n_namesz + 3) / 4 * 4;
@@ -39,13 +36,6 @@ void build_id_read(module_facts &facts) {
   }
 }
 
-struct symbol_table {
-  const ElfW(Sym) * symbols;
-  const char *strings;
-  size_t strings_size;
-  size_t count;
-};
-
 // The GNU hash table does not say how many symbols there are: the end of the chain of the highest bucket does.
 size_t gnu_hash_count(const uint32_t *hash) {
   uint32_t buckets = hash[0], first = hash[1], bloom = hash[2], last = 0;
@@ -60,7 +50,9 @@ size_t gnu_hash_count(const uint32_t *hash) {
   return last + 1;
 }
 
-bool symbols_of(const module_facts &facts, symbol_table &table) {
+} // namespace
+
+bool dynamic_symbols_of(const module_facts &facts, dynamic_symbols &table) {
   table = {};
   const uint32_t *hash = nullptr, *gnu_hash = nullptr;
   for (auto *d = static_cast<const ElfW(Dyn) *>(facts.dynamic); d && d->d_tag != DT_NULL; d++) {
@@ -82,8 +74,6 @@ bool symbols_of(const module_facts &facts, symbol_table &table) {
   return true;
 }
 
-} // namespace
-
 bool module_find(uintptr_t address, module_facts &facts) {
   dl_find_object found;
   if (_dl_find_object(reinterpret_cast<void *>(address), &found) != 0)
@@ -94,13 +84,18 @@ bool module_find(uintptr_t address, module_facts &facts) {
   facts.path = found.dlfo_link_map && found.dlfo_link_map->l_name ? found.dlfo_link_map->l_name : "";
   facts.base = found.dlfo_link_map ? found.dlfo_link_map->l_addr : facts.start;
   facts.dynamic = found.dlfo_link_map ? found.dlfo_link_map->l_ld : nullptr;
-  build_id_read(facts);
+  program_headers headers;
+  if (program_headers_find(found, headers)) {
+    facts.start = headers.start;
+    facts.end = headers.end;
+    build_id_read(headers, facts);
+  }
   return true;
 }
 
 const char *module_symbol(const module_facts &facts, uintptr_t address, uint64_t &offset) {
-  symbol_table table;
-  if (!symbols_of(facts, table))
+  dynamic_symbols table;
+  if (!dynamic_symbols_of(facts, table))
     return nullptr;
   const char *best = nullptr;
   for (size_t i = 1; i < table.count; i++) {
@@ -122,8 +117,8 @@ const char *module_symbol(const module_facts &facts, uintptr_t address, uint64_t
 }
 
 uintptr_t module_export(const module_facts &facts, const char *name) {
-  symbol_table table;
-  if (!symbols_of(facts, table))
+  dynamic_symbols table;
+  if (!dynamic_symbols_of(facts, table))
     return 0;
   for (size_t i = 1; i < table.count; i++) {
     const auto &s = table.symbols[i];
