@@ -2,6 +2,7 @@
 #include "core/heap.h"
 
 #include "core/cell.h"
+#include "core/chain.h"
 #include "core/decay.h"
 #include "core/extent.h"
 #include "core/inherited.h"
@@ -89,6 +90,7 @@ void heap_configure(const heap_options &options) {
   heap_enter();
   locked guard(start_lock);
   decay_configure(options.decay_ms);
+  chain_depth = options.depth;
   keep_inherited = options.keep_inherited;
   if (layout_is_compact()) {
     mode = format::run_mode::compact;

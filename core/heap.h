@@ -16,6 +16,7 @@ namespace m9 {
 struct heap_options {
   bool rseq = true;
   uint32_t decay_ms = 1000;
+  uint32_t depth = 8;          // frames that are looked at for who wanted the memory
   bool keep_inherited = false; // a child keeps what it took over from its parent (core/inherited.h)
 };
 

@@ -45,8 +45,8 @@ void count_free(uint64_t cell, size_t bytes) {
 
 } // namespace
 
-void *large_alloc(size_t size, size_t alignment, bool zero, uintptr_t caller) {
-  uint64_t place = site_find(caller, large_zone);
+void *large_alloc(size_t size, size_t alignment, bool zero, call_frame f) {
+  uint64_t place = site_find(f, large_zone);
   if (!place)
     return nullptr;
   uint64_t cell = place_cell(place);
@@ -114,11 +114,11 @@ void *large_resize(void *p, size_t size) {
   return p;
 }
 
-void *large_move(void *p, size_t size, uintptr_t caller) {
+void *large_move(void *p, size_t size, call_frame f) {
   size_t bytes = large_size(p);
   if (bytes < move_least || size < bytes)
     return nullptr;
-  void *to = large_alloc(size, 1, false, caller);
+  void *to = large_alloc(size, 1, false, f);
   if (!to)
     return nullptr;
   if (pages_move(reinterpret_cast<uintptr_t>(p), bytes, reinterpret_cast<uintptr_t>(to))) {

@@ -7,10 +7,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shim/call_frame.h"
+
 namespace m9 {
 
 // `zero`: reads as zeros. nullptr when memory is refused.
-void *large_alloc(size_t size, size_t alignment, bool zero, uintptr_t caller);
+void *large_alloc(size_t size, size_t alignment, bool zero, call_frame f);
 // False: no large allocation starts here.
 bool large_free(void *p);
 // Bytes of the large allocation that starts here, 0 when none does.
@@ -18,6 +20,6 @@ size_t large_size(const void *p);
 // p, when it can have the size where it stands; else nullptr.
 void *large_resize(void *p, size_t size);
 // A larger block with p's contents, for whose pages moving is cheaper than copying; p is gone. nullptr: not possible.
-void *large_move(void *p, size_t size, uintptr_t caller);
+void *large_move(void *p, size_t size, call_frame f);
 
 } // namespace m9

@@ -23,9 +23,9 @@ uint16_t live_tag(const item_place &at) {
 #endif
 }
 
-void *zone_alloc(unsigned c, uintptr_t caller) {
+void *zone_alloc(unsigned c, call_frame f) {
   for (; c < zone_count; c++) {
-    uint64_t place = site_find(caller, c);
+    uint64_t place = site_find(f, c);
     if (!place)
       return nullptr;
     if (void *p = malloc_refill(zones[c], place_cell(place)))
@@ -38,29 +38,29 @@ void *zone_alloc(unsigned c, uintptr_t caller) {
 
 } // namespace
 
-void *malloc_slow(size_t size, uintptr_t caller) {
+void *malloc_slow(size_t size, call_frame f) {
   if (size > request_most)
     return nullptr;
   heap_enter();
-  return size > zone_size_max ? large_alloc(size, 1, false, caller) : zone_alloc(class_of(size), caller);
+  return size > zone_size_max ? large_alloc(size, 1, false, f) : zone_alloc(class_of(size), f);
 }
 
-void *calloc_slow(size_t size, uintptr_t caller) {
+void *calloc_slow(size_t size, call_frame f) {
   if (size > request_most)
     return nullptr;
   heap_enter();
   if (size > zone_size_max)
-    return large_alloc(size, 1, true, caller);
-  void *p = zone_alloc(class_of(size), caller);
+    return large_alloc(size, 1, true, f);
+  void *p = zone_alloc(class_of(size), f);
   return p ? __builtin_memset(p, 0, size) : nullptr;
 }
 
-void *aligned_slow(size_t alignment, size_t size, uintptr_t caller) {
+void *aligned_slow(size_t alignment, size_t size, call_frame f) {
   if (size > request_most || alignment > request_most)
     return nullptr;
   heap_enter();
   unsigned c = class_of_aligned(size, alignment);
-  return c < zone_count ? zone_alloc(c, caller) : large_alloc(size ? size : 1, alignment, false, caller);
+  return c < zone_count ? zone_alloc(c, f) : large_alloc(size ? size : 1, alignment, false, f);
 }
 
 void free_slow(void *p) {

@@ -5,18 +5,21 @@
 //   malloc         small sizes: the zone's part of the key by table; else on to
 //   malloc_medium  by logarithm; else on to slow (cold)
 //   malloc_from    key = call site + zone -> cell and tag, by the direct table; else on to
-//   malloc_probe   by the hash;  first sight of a site: slow (cold)
+//   malloc_walk    up the stack past wrappers, by the hash;  first sight of a site: slow (cold)
 //   malloc_at      pop_and_count; stamp the tag; address = base + index * size.  Empty cache: refill (cold)
 //   free           zone by address -> index -> tag -> push_and_count
 //                    full cache: free_full (cold);  anything odd, and all else: free_slow (cold)
 //
 // The fast paths call nothing but inline verbs, and leave by tail calls. A `Kind` says how a caller fails:
-//   Kind::slow(size, caller), Kind::refill(zone, cell).
+//   Kind::slow(size, where), Kind::refill(zone, cell), and Kind::walk(zone_key, size, where), which is malloc_walk.
+// `where` is a call_frame or, in the names that do no more than this, a return_address, of which walk and slow make
+// one.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "core/chain.h"
 #include "core/site.h"
 #include "core/zone.h"
 #include "shim/process.h"
@@ -24,9 +27,9 @@
 namespace m9 {
 
 // The cold parts. They return nullptr when memory is refused and leave errno alone.
-void *malloc_slow(size_t size, uintptr_t caller);
+void *malloc_slow(size_t size, call_frame f);
 void *malloc_refill(const zone &z, uint64_t cell);
-void *calloc_slow(size_t size, uintptr_t caller);
+void *calloc_slow(size_t size, call_frame f);
 void free_slow(void *p);
 void free_full(const zone &z, uint64_t index, uint64_t cell);
 
@@ -39,31 +42,34 @@ template <class Kind> [[gnu::always_inline]] inline void *malloc_at(uint64_t zon
   return zone_hand_out(z, uint64_t(index), place_tag(place));
 }
 
-// Static, like all that is not inline here: a section that the linker may discard must not hold rseq sections.
-template <class Kind> [[gnu::noinline]] static void *malloc_probe(uint64_t zone_key, size_t size, uintptr_t caller) {
-  if (uint64_t place = site_look_up(caller + zone_key))
-    return malloc_at<Kind>(zone_key, place);
-  return Kind::slow(size, caller);
+// A site off its slot of the direct table, or a wrapper: then its caller's caller is who counts.
+template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, call_frame f) {
+  if (uintptr_t caller = chain_caller(f)) [[likely]]
+    if (uint64_t place = site_look(caller + zone_key)) [[likely]]
+      return malloc_at<Kind>(zone_key, place);
+  return Kind::slow(size, f);
 }
 
-template <class Kind>
-[[gnu::always_inline]] inline void *malloc_from(uint64_t zone_key, size_t size, uintptr_t caller) {
-  const site &s = site_direct(caller + zone_key);
-  if (s.key != caller + zone_key) [[unlikely]]
-    return malloc_probe<Kind>(zone_key, size, caller);
+template <class Kind, class Where>
+[[gnu::always_inline]] inline void *malloc_from(uint64_t zone_key, size_t size, Where where) {
+  uint64_t key = where.caller() + zone_key;
+  const site &s = site_direct(key);
+  if (s.key != key) [[unlikely]]
+    return Kind::walk(zone_key, size, where);
   return malloc_at<Kind>(zone_key, s.place);
 }
 
-template <class Kind> [[gnu::noinline]] static void *malloc_medium(size_t size, uintptr_t caller) {
+// Static: a section that the linker may discard must not hold rseq sections.
+template <class Kind, class Where> [[gnu::noinline]] static void *malloc_medium(size_t size, Where where) {
   if (size >= fast.medium_limit) [[unlikely]]
-    return Kind::slow(size, caller);
-  return malloc_from<Kind>(zone_keys.of_class[class_of_medium(size)], size, caller);
+    return Kind::slow(size, where);
+  return malloc_from<Kind>(zone_keys.of_class[class_of_medium(size)], size, where);
 }
 
-template <class Kind> [[gnu::always_inline]] inline void *malloc_fast(size_t size, uintptr_t caller) {
+template <class Kind, class Where> [[gnu::always_inline]] inline void *malloc_fast(size_t size, Where where) {
   if (size >= fast.small_limit) [[unlikely]]
-    return malloc_medium<Kind>(size, caller);
-  return malloc_from<Kind>(zone_keys.of_16[(size + 15) / 16], size, caller);
+    return malloc_medium<Kind>(size, where);
+  return malloc_from<Kind>(zone_keys.of_16[(size + 15) / 16], size, where);
 }
 
 [[gnu::always_inline]] inline void zone_free(const zone &z, uint64_t index, void *p) {
@@ -93,8 +99,8 @@ template <class Kind> [[gnu::always_inline]] inline void *malloc_fast(size_t siz
 }
 
 // The rest of the family. nullptr: refused, or (realloc) size 0; the block is untouched where it is refused.
-void *realloc_in_place(void *p, size_t size);                        // p when it can stay where it is, else nullptr
-void *aligned_slow(size_t alignment, size_t size, uintptr_t caller); // alignment: a power of two
+void *realloc_in_place(void *p, size_t size);                    // p when it can stay where it is, else nullptr
+void *aligned_slow(size_t alignment, size_t size, call_frame f); // alignment: a power of two
 size_t usable_size(const void *p, const char *call);
 size_t checked_size(const void *p, const char *call);             // as usable_size, but 0 for a block of libc's own
 bool size_mismatch(const void *p, size_t size, size_t alignment); // what free_sized was told does not fit the block

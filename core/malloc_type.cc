@@ -7,6 +7,7 @@
 #include "core/site.h"
 #include "shim/panic.h"
 #include "shim/percpu.h"
+#include "shim/symbols.h"
 #include "shim/text.h"
 
 namespace m9 {
@@ -155,20 +156,24 @@ void malloc_type_highuse(uint64_t cell) {
     high.store(now, std::memory_order_relaxed);
 }
 
+bool malloc_type_symbol(const malloc_type_internal &t, symbol &found) {
+  const module *m = t.module == modules_none ? nullptr : module_get(t.module);
+  return m && !t.named && module_loaded(*m) && symbol_find(m->facts, t.address - 1, found);
+}
+
 void malloc_types_name() {
   locked guard(malloc_mtx);
   for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t)) {
     malloc_type_internal &i = *t->ks_handle;
     if (i.named || i.module == modules_none)
       continue;
+    static symbol found; // large; under the lock
+    bool has_symbol = malloc_type_symbol(i, found);
     i.named = true;
-    const module &m = *module_get(i.module);
-    uint64_t offset = 0;
-    const char *symbol = module_loaded(m) ? module_symbol(m.facts, i.address, offset) : nullptr;
-    if (!symbol)
+    if (!has_symbol)
       continue;
     text_buffer<1024> name;
-    name.add(m.name).put('!').add(symbol).put('+').hex(offset);
+    name.add(module_get(i.module)->name).put('!').add(found.name).put('+').hex(i.address - found.start);
     if (const char *copy = meta_string(name.c_str(), name.size()))
       std::atomic_ref(t->ks_shortdesc).store(copy, std::memory_order_release);
   }

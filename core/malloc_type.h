@@ -11,6 +11,7 @@
 
 #include "core/size_class.h"
 #include "shim/lock.h"
+#include "shim/symbols.h"
 
 namespace m9 {
 
@@ -69,5 +70,7 @@ void malloc_type_highuse(uint64_t cell);
 void malloc_types_forget_unloaded();
 // Before dlclose and when statistics are written: names with the symbols of what is still loaded.
 void malloc_types_name();
+// The symbol that a type is still to be named after; false: none is known.
+bool malloc_type_symbol(const malloc_type_internal &t, symbol &found) M9_REQUIRES(malloc_mtx);
 
 } // namespace m9

@@ -18,18 +18,16 @@ namespace {
 using line = text_buffer<900>;
 
 // The type's name with what dynamic symbols give, as in the table. The process ends here, so it may take time.
-void type_add(line &text, unsigned zone, uint16_t tag) {
+void type_add(line &text, unsigned zone, uint16_t tag) M9_UNCHECKED {
   const cell_info *info = tag ? cell_find(cell_of_tag(zone, tag & uint16_t(~tag_freed))) : nullptr;
   if (!info) {
     text.add("(unknown)");
     return;
   }
   const malloc_type_internal &t = *info->type->ks_handle;
-  const module *m = t.module == modules_none ? nullptr : module_get(t.module);
-  uint64_t offset = 0;
-  const char *symbol = m && !t.named && module_loaded(*m) ? module_symbol(m->facts, t.address, offset) : nullptr;
-  if (symbol)
-    text.add(m->name).put('!').add(symbol).put('+').hex(offset);
+  symbol found;
+  if (malloc_type_symbol(t, found))
+    text.add(module_get(t.module)->name).put('!').add(found.name).put('+').hex(t.address - found.start);
   else
     text.add(info->type->ks_shortdesc);
 }

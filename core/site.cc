@@ -2,6 +2,7 @@
 #include "core/site.h"
 
 #include "core/cell.h"
+#include "core/chain.h"
 #include "core/meta.h"
 
 namespace m9 {
@@ -50,7 +51,19 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
   return true;
 }
 
-void table_insert(uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx) {
+// What was read of frames is read again when it is needed.
+bool is_gone(const site &s) {
+  if (s.place & frame_known)
+    return true;
+  const cell_info *info = s.key ? cell_find(place_cell(s.place)) : nullptr;
+  return info && info->type->ks_handle->gone;
+}
+
+} // namespace
+
+void site_insert(uint64_t key, uint64_t place, bool direct) {
+  if (direct)
+    site_publish(site_direct(key), key, place);
   uint64_t entries = sites.mask.load(std::memory_order_relaxed) / sizeof(site) + 1;
   if (entries_used * 4 >= entries && entries < entries_most)
     table_grow();
@@ -64,32 +77,25 @@ void table_insert(uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx) {
   }
 }
 
-bool is_gone(const site &s) {
-  const cell_info *info = s.key ? cell_find(place_cell(s.place)) : nullptr;
-  return info && info->type->ks_handle->gone;
-}
-
-} // namespace
-
 bool sites_start() {
   locked guard(malloc_mtx);
   return table_grow();
 }
 
-uint64_t site_find(uintptr_t caller, unsigned zone) {
-  uint64_t key = caller + zone_keys.of_class[zone];
-  if (uint64_t place = site_look_up(key))
-    return place;
+uint64_t site_find(call_frame frame, unsigned zone) {
+  uint64_t zone_key = zone_keys.of_class[zone];
+  if (uintptr_t caller = chain_caller(frame))
+    if (uint64_t place = site_look(caller + zone_key))
+      return place;
   locked guard(malloc_mtx);
+  uintptr_t caller = chain_caller_find(frame);
   malloc_type *t = malloc_type_of(caller);
   uint64_t cell = t || (t = malloc_type_other()) ? cell_for(*t, zone) : 0;
   if (!cell)
     return 0;
   uint64_t place = uint64_t{cell_tag(zone, cell)} << 32 | cell;
-  if (site_look_up(key) == 0) { // else another thread was faster
-    table_insert(key, place);
-    site_publish(site_direct(key), key, place);
-  }
+  if (site_look(caller + zone_key) == 0) // else another thread was faster
+    site_insert(caller + zone_key, place, true);
   return place;
 }
 

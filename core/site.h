@@ -12,6 +12,7 @@
 
 #include "core/malloc_type.h"
 #include "core/zone.h"
+#include "shim/call_frame.h"
 #include "shim/percpu_layout.h"
 
 namespace m9 {
@@ -84,7 +85,10 @@ inline uint64_t site_look_up(uint64_t key) {
 }
 
 // For slow paths: looks, and makes the type, the cell and the entry when the site is new. 0: no memory at all.
-uint64_t site_find(uintptr_t caller, unsigned zone);
+uint64_t site_find(call_frame frame, unsigned zone);
+
+// Adds an entry that is not there yet; `direct`: to the direct table too, where its slot is free.
+void site_insert(uint64_t key, uint64_t place, bool direct) M9_REQUIRES(malloc_mtx);
 
 bool sites_start();
 // Drops the entries of types whose module is gone.

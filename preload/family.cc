@@ -16,21 +16,21 @@
 
 namespace m9 {
 
-void *calloc_from(size_t n, size_t size, uintptr_t caller) {
+void *calloc_from(size_t n, size_t size, call_frame f) {
   size_t total;
   if (__builtin_mul_overflow(n, size, &total))
     return or_enomem(nullptr);
   if (total >= fast.medium_limit)
-    return or_enomem(calloc_slow(total, caller));
-  void *p = malloc_fast<libc_kind>(total, caller);
+    return or_enomem(calloc_slow(total, f));
+  void *p = malloc_fast<libc_kind>(total, f);
   return p ? __builtin_memset(p, 0, total) : nullptr;
 }
 
 namespace {
 
 // Counted as one allocation and one free.
-void *realloc_copy(void *p, size_t old_size, size_t size, uintptr_t caller) {
-  void *q = malloc_fast<libc_kind>(size, caller);
+void *realloc_copy(void *p, size_t old_size, size_t size, call_frame f) {
+  void *q = malloc_fast<libc_kind>(size, f);
   if (!q)
     return nullptr;
   __builtin_memcpy(q, p, old_size < size ? old_size : size);
@@ -39,7 +39,7 @@ void *realloc_copy(void *p, size_t old_size, size_t size, uintptr_t caller) {
 }
 
 // The rest: large blocks, libc's own, and every mode but rseq.
-void *realloc_slow(void *p, size_t size, uintptr_t caller) {
+void *realloc_slow(void *p, size_t size, call_frame f) {
   heap_enter();
   size_t old_size = checked_size(p, "realloc");
   if (old_size == 0) {
@@ -49,18 +49,18 @@ void *realloc_slow(void *p, size_t size, uintptr_t caller) {
   if (void *same = realloc_in_place(p, size))
     return same;
   if (old_size > zone_size_max && size > zone_size_max)
-    if (void *moved = large_move(p, size, caller))
+    if (void *moved = large_move(p, size, f))
       return moved;
-  return realloc_copy(p, old_size, size, caller);
+  return realloc_copy(p, old_size, size, f);
 }
 
 } // namespace
 
 // C23 7.24.3.7, glibc's choice for size 0: frees p and returns NULL. A block that can stay counts nothing, but for
 // large ones' bytes; one that moves belongs to the caller.
-void *realloc_from(void *p, size_t size, uintptr_t caller) {
+void *realloc_from(void *p, size_t size, call_frame f) {
   if (!p)
-    return malloc_fast<libc_kind>(size, caller);
+    return malloc_fast<libc_kind>(size, f);
   if (size == 0) {
     free_fast(p);
     return nullptr;
@@ -69,13 +69,13 @@ void *realloc_from(void *p, size_t size, uintptr_t caller) {
   if (at < fast.zones_limit) [[likely]] {
     const zone &z = zone_of_offset(at);
     if (zone_index(z, p, index) && zone_holds(z, index)) [[likely]]
-      return zone_serves(z, size) ? p : realloc_copy(p, z.size, size, caller);
+      return zone_serves(z, size) ? p : realloc_copy(p, z.size, size, f);
   }
-  return realloc_slow(p, size, caller);
+  return realloc_slow(p, size, f);
 }
 
 // memalign(3): an alignment that is no power of two is rounded up to one; above SIZE_MAX / 2 + 1 it is EINVAL.
-void *memalign_from(size_t alignment, size_t size, uintptr_t caller) {
+void *memalign_from(size_t alignment, size_t size, call_frame f) {
   if (alignment > SIZE_MAX / 2 + 1) {
     errno = EINVAL;
     return nullptr;
@@ -83,25 +83,25 @@ void *memalign_from(size_t alignment, size_t size, uintptr_t caller) {
   size_t power = 16;
   while (power < alignment)
     power *= 2;
-  return power == 16 ? malloc_fast<libc_kind>(size, caller) : or_enomem(aligned_slow(power, size, caller));
+  return power == 16 ? malloc_fast<libc_kind>(size, f) : or_enomem(aligned_slow(power, size, f));
 }
 
 // valloc(3): page-aligned; pvalloc rounds the size up to whole pages, 0 to one.
-void *valloc_from(size_t size, bool whole_pages, uintptr_t caller) {
+void *valloc_from(size_t size, bool whole_pages, call_frame f) {
   size_t page = page_size();
   if (whole_pages) {
     if (size > PTRDIFF_MAX)
       return or_enomem(nullptr);
     size = size ? (size + page - 1) & ~(page - 1) : page;
   }
-  return or_enomem(aligned_slow(page, size, caller));
+  return or_enomem(aligned_slow(page, size, f));
 }
 
 // POSIX: returns EINVAL or ENOMEM, leaves errno and *to alone on failure.
-int posix_memalign_from(void **to, size_t alignment, size_t size, uintptr_t caller) {
+int posix_memalign_from(void **to, size_t alignment, size_t size, call_frame f) {
   if (alignment % sizeof(void *) != 0 || alignment == 0 || (alignment & (alignment - 1)) != 0)
     return EINVAL;
-  void *p = aligned_slow(alignment < 16 ? 16 : alignment, size, caller);
+  void *p = aligned_slow(alignment < 16 ? 16 : alignment, size, f);
   if (!p)
     return ENOMEM;
   *to = p;

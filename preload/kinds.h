@@ -12,7 +12,7 @@
 #include "core/malloc.h"
 
 #define M9_EXPORT extern "C" __attribute__((visibility("default")))
-#define M9_CALLER reinterpret_cast<uintptr_t>(__builtin_return_address(0))
+#define M9_CALLER (::m9::return_address{reinterpret_cast<uintptr_t>(__builtin_return_address(0))})
 
 namespace m9 {
 
@@ -22,10 +22,23 @@ inline void *or_enomem(void *p) {
   return p;
 }
 
+// preload/frames.cc: to be jumped to by the exported functions themselves, which they are as these need no stack.
+extern "C" {
+M9_HIDDEN void *m9_walk_libc(uint64_t zone_key, size_t size, return_address);
+M9_HIDDEN void *m9_walk_new(uint64_t zone_key, size_t size, return_address);
+M9_HIDDEN void *m9_walk_nothrow(uint64_t zone_key, size_t size, return_address);
+M9_HIDDEN void *m9_slow_libc(size_t size, return_address);
+M9_HIDDEN void *m9_slow_new(size_t size, return_address);
+M9_HIDDEN void *m9_slow_nothrow(size_t size, return_address);
+}
+
 struct libc_kind {
-  [[gnu::noinline, gnu::cold]] static void *slow(size_t size, uintptr_t caller) {
-    return or_enomem(malloc_slow(size, caller));
+  static void *walk(uint64_t zone_key, size_t size, return_address r) { return m9_walk_libc(zone_key, size, r); }
+  [[gnu::noinline]] static void *walk(uint64_t zone_key, size_t size, call_frame f) {
+    return malloc_walk<libc_kind>(zone_key, size, f);
   }
+  static void *slow(size_t size, return_address r) { return m9_slow_libc(size, r); }
+  [[gnu::noinline, gnu::cold]] static void *slow(size_t size, call_frame f) { return or_enomem(malloc_slow(size, f)); }
   [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell) {
     return or_enomem(malloc_refill(z, cell));
   }
@@ -52,8 +65,15 @@ template <bool throws> struct new_kind {
       handler();
     }
   }
-  [[gnu::noinline, gnu::cold]] static void *slow(size_t size, uintptr_t caller) {
-    return until(size, 1, [=] { return malloc_slow(size, caller); });
+  static void *walk(uint64_t zone_key, size_t size, return_address r) {
+    return throws ? m9_walk_new(zone_key, size, r) : m9_walk_nothrow(zone_key, size, r);
+  }
+  [[gnu::noinline]] static void *walk(uint64_t zone_key, size_t size, call_frame f) {
+    return malloc_walk<new_kind>(zone_key, size, f);
+  }
+  static void *slow(size_t size, return_address r) { return throws ? m9_slow_new(size, r) : m9_slow_nothrow(size, r); }
+  [[gnu::noinline, gnu::cold]] static void *slow(size_t size, call_frame f) {
+    return until(size, 1, [=] { return malloc_slow(size, f); });
   }
   [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell) {
     return until(z.size, 1, [&z, cell] { return malloc_refill(z, cell); });
@@ -61,11 +81,11 @@ template <bool throws> struct new_kind {
 };
 
 // Shared by names that are another name's twin.
-void *calloc_from(size_t n, size_t size, uintptr_t caller);
-void *realloc_from(void *p, size_t size, uintptr_t caller);
-void *memalign_from(size_t alignment, size_t size, uintptr_t caller);
-void *valloc_from(size_t size, bool whole_pages, uintptr_t caller);
-int posix_memalign_from(void **to, size_t alignment, size_t size, uintptr_t caller);
+void *calloc_from(size_t n, size_t size, call_frame f);
+void *realloc_from(void *p, size_t size, call_frame f);
+void *memalign_from(size_t alignment, size_t size, call_frame f);
+void *valloc_from(size_t size, bool whole_pages, call_frame f);
+int posix_memalign_from(void **to, size_t alignment, size_t size, call_frame f);
 void free_checked(void *p, size_t size, size_t alignment); // counts a wrong size
 
 } // namespace m9

@@ -62,11 +62,11 @@ void new_failed() {
 
 namespace {
 
-template <bool throws> void *aligned_new(size_t size, std::align_val_t alignment, uintptr_t caller) {
+template <bool throws> void *aligned_new(size_t size, std::align_val_t alignment, call_frame f) {
   auto power = size_t(alignment);
   if (power <= 16)
-    return malloc_fast<new_kind<throws>>(size, caller);
-  return new_kind<throws>::until(size, power, [=] { return aligned_slow(power, size, caller); });
+    return malloc_fast<new_kind<throws>>(size, f);
+  return new_kind<throws>::until(size, power, [=] { return aligned_slow(power, size, f); });
 }
 
 // The compiler passes the size of the type, so a wrong one is a bug worth counting.
@@ -95,13 +95,13 @@ M9_OPERATOR void *operator new(size_t n, const std::nothrow_t &) noexcept {
 M9_OPERATOR void *operator new[](size_t n, const std::nothrow_t &) noexcept {
   return malloc_fast<new_kind<false>>(n, M9_CALLER);
 }
-M9_OPERATOR void *operator new(size_t n, std::align_val_t a) { return aligned_new<true>(n, a, M9_CALLER); }
-M9_OPERATOR void *operator new[](size_t n, std::align_val_t a) { return aligned_new<true>(n, a, M9_CALLER); }
+M9_OPERATOR void *operator new(size_t n, std::align_val_t a) { return aligned_new<true>(n, a, M9_FRAME); }
+M9_OPERATOR void *operator new[](size_t n, std::align_val_t a) { return aligned_new<true>(n, a, M9_FRAME); }
 M9_OPERATOR void *operator new(size_t n, std::align_val_t a, const std::nothrow_t &) noexcept {
-  return aligned_new<false>(n, a, M9_CALLER);
+  return aligned_new<false>(n, a, M9_FRAME);
 }
 M9_OPERATOR void *operator new[](size_t n, std::align_val_t a, const std::nothrow_t &) noexcept {
-  return aligned_new<false>(n, a, M9_CALLER);
+  return aligned_new<false>(n, a, M9_FRAME);
 }
 
 M9_OPERATOR void operator delete(void *p) noexcept { free_fast(p); }

@@ -35,6 +35,18 @@ inline bool code_constant_argument(const uint8_t *code, size_t after) {
   return false;
 }
 
+// Whether the bytes before `address` can be a call: E8 rel32, or FF /2 with any operand. `start`: what is readable.
+inline bool code_follows_call(uintptr_t address, uintptr_t start) {
+  if (address - start < 8)
+    return false;
+  auto *at = reinterpret_cast<const uint8_t *>(address);
+  constexpr int lengths[] = {2, 3, 4, 6, 7, 8};
+  for (int n : lengths)
+    if (at[-n] == 0xFF && (at[-n + 1] >> 3 & 7) == 2)
+      return true;
+  return at[-5] == 0xE8;
+}
+
 // Where a short function goes on by a jump (E9 rel32) to another: offset from its start, or 0.
 inline int64_t code_tail_jump(const uint8_t *code, size_t size) {
   for (size_t i = 0; i + 5 <= size; i++)

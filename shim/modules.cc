@@ -93,29 +93,6 @@ bool module_find(uintptr_t address, module_facts &facts) {
   return true;
 }
 
-const char *module_symbol(const module_facts &facts, uintptr_t address, uint64_t &offset) {
-  dynamic_symbols table;
-  if (!dynamic_symbols_of(facts, table))
-    return nullptr;
-  const char *best = nullptr;
-  for (size_t i = 1; i < table.count; i++) {
-    const auto &s = table.symbols[i];
-    unsigned kind = s.st_info & 15;
-    if (s.st_shndx == SHN_UNDEF || (kind != STT_FUNC && kind != STT_GNU_IFUNC && kind != STT_NOTYPE) ||
-        s.st_name >= table.strings_size)
-      continue;
-    uintptr_t start = facts.base + s.st_value;
-    // A return address may be one past the end of a function that ends in a call.
-    if (address <= start || address > start + s.st_size)
-      continue;
-    if (!best || address - start < offset) {
-      best = table.strings + s.st_name;
-      offset = address - start;
-    }
-  }
-  return best;
-}
-
 uintptr_t module_export(const module_facts &facts, const char *name) {
   dynamic_symbols table;
   if (!dynamic_symbols_of(facts, table))

@@ -21,9 +21,6 @@ struct module_facts {
 // False: the address lies in no loaded module.
 bool module_find(uintptr_t address, module_facts &facts);
 
-// The symbol that covers an address of a module that is still loaded, or nullptr; `offset` from the symbol's start.
-const char *module_symbol(const module_facts &facts, uintptr_t address, uint64_t &offset);
-
 // Address of a name in the module's own dynamic symbols, or 0.
 uintptr_t module_export(const module_facts &facts, const char *name);
 

@@ -33,7 +33,12 @@ bool intact(const block &b) {
   return b.size == 0 || (b.p[0] == b.mark && b.p[b.size - 1] == b.mark && b.p[b.size / 2] == b.mark);
 }
 
-uintptr_t call_site(unsigned n) { return reinterpret_cast<uintptr_t>(&intact) + n % 50; }
+// A frame whose return address is one of fifty.
+call_frame call_site(unsigned n) {
+  static uintptr_t stack[50][2];
+  stack[n % 50][0] = reinterpret_cast<uintptr_t>(&intact) + n % 50;
+  return {reinterpret_cast<uintptr_t>(&stack[n % 50][1]), 0};
+}
 
 void churn(unsigned seed, int steps) {
   std::mt19937 random(seed);
@@ -105,7 +110,7 @@ TEST_CASE("heap, compact", "[.][heap-compact]") {
 
 TEST_CASE("sparse and high CPU ids cost at most 64 KiB each", "[.][heap-fake-cpus]") {
   percpu_pretend_ids(512);
-  heap_configure({false, 1000});
+  heap_configure({.rseq = false});
   for (int cpu : {0, 63, 511, 200}) {
     percpu_fake(cpu);
     std::vector<void *> all;

@@ -54,9 +54,9 @@ namespace m9::rseq {
 // What an abort handler does once it knows that only the count is missing: no CPU can be charged any more, so the
 // shared block is, atomically.
 #if M9_COUNTING
-#define M9_RSEQ_COUNT(cell, c) " movq %[base]," c "\n lock incq %c[shared]+" cell "\n"
+#define M9_RSEQ_COUNT(more, cell, c) " movq %[base]," c "\n lock incq %c[shared]" more cell "\n"
 #else
-#define M9_RSEQ_COUNT(cell, c) ""
+#define M9_RSEQ_COUNT(more, cell, c) ""
 #endif
 #define M9_RSEQ_COUNT_INPUTS [shared] "i"(percpu_shared)
 
@@ -81,9 +81,9 @@ namespace m9::rseq {
                                   " incq (%[c],%[cell])\n"
 #endif
                                   "5:\n" M9_RSEQ_ABORT "7: jc 2b\n cmpq $0x7fffffff,%[t]\n jle 2b\n" //
-               M9_RSEQ_COUNT("(%[c],%[cell])", "%[c]") " jmp 5b\n"
-                                                       "6: movq $-1,%q[x]\n jmp 5b\n"
-                                                       ".popsection\n"
+               M9_RSEQ_COUNT("", "(%[c],%[cell])", "%[c]") " jmp 5b\n"
+                                                           "6: movq $-1,%q[x]\n jmp 5b\n"
+                                                           ".popsection\n"
                : [c] "=&r"(c), [t] "=&r"(t), [x] "=&r"(x)
                : M9_RSEQ_INPUTS, M9_RSEQ_COUNT_INPUTS, [cache] "r"(cache), [cell] "r"(cell)
                : "memory", "cc");
@@ -112,8 +112,8 @@ namespace m9::rseq {
                               " incq 8(%%rcx,%[cell])\n"
 #endif
                               "5:\n" M9_RSEQ_ABORT "7: jc 2b\n testl %%eax,%%eax\n jz 2b\n" //
-           M9_RSEQ_COUNT("8(%%rcx,%[cell])", "%%rcx") " jmp 5b\n"
-                                                      ".popsection\n"
+           M9_RSEQ_COUNT("+8", "(%%rcx,%[cell])", "%%rcx") " jmp 5b\n"
+                                                           ".popsection\n"
            :
            : M9_RSEQ_INPUTS, M9_RSEQ_COUNT_INPUTS, [cache] "m"(cache), [index] "r"(index), [cell] "r"(cell)
            : "rax", "rcx", "r9", "r10", "memory", "cc"

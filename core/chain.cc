@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/chain.h"
+
+#include "core/module.h"
+#include "core/wrapper.h"
+#include "shim/code.h"
+#include "shim/symbols.h"
+#include "shim/unwind.h"
+
+namespace m9 {
+
+uint32_t chain_depth = 8;
+
+namespace {
+
+// What symbols and tables say of a return address. The name is kept beside it, as wrapper_frame only points to it.
+struct frame_facts {
+  wrapper_frame frame;
+  unwind_step step;
+  symbol name;
+};
+
+bool frame_look(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
+  facts = {};
+  facts.frame.return_address = caller;
+  module_facts found;
+  if (!module_find(caller, found) || !code_follows_call(caller, found.start))
+    return false;
+  uint32_t number = module_number(caller);
+  if (number == modules_none)
+    return false;
+  const module &m = *module_get(number);
+  unwind_function function{};
+  facts.step = unwind_find(caller, function);
+  facts.frame.module = &m.facts;
+  facts.frame.start = function.start;
+  facts.frame.size = function.size;
+  if (symbol_find(found.path[0] ? m.facts : found, caller - 1, facts.name))
+    facts.frame.name = facts.name.name;
+  return true;
+}
+
+// The entry of a wrapper's frame; 0 when its step does not fit one.
+uint64_t frame_pack(const unwind_step &s) {
+  if (s.base == unwind_base::none || s.cfa < 8 || uint64_t(s.cfa) > frame_offset_mask || s.rbp > 0 ||
+      uint64_t(-int64_t{s.rbp}) > frame_offset_mask)
+    return 0;
+  return frame_known | frame_wrapper | (s.base == unwind_base::rbp ? frame_by_rbp : 0) | uint64_t(s.cfa) |
+         uint64_t(-int64_t{s.rbp}) << frame_offset_bits;
+}
+
+// Whether the frame of `caller` is a wrapper's, with a step that leads to a call. Both frames are looked at: who calls
+// a function without a name may tell what it is.
+uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(malloc_mtx) {
+  static frame_facts own, above; // too large for a small stack; under the lock
+  if (!frame_look(caller, own))
+    return frame_known;
+  uint64_t packed = frame_pack(own.step);
+  if (!packed || !chain_step(packed, f) || !frame_look(f.caller(), above))
+    return frame_known;
+  return wrapper_passes(own.frame, &above.frame, first) ? packed : frame_known;
+}
+
+} // namespace
+
+uintptr_t chain_caller_find(call_frame f) {
+  uintptr_t caller = f.caller();
+  for (uint32_t depth = 1; depth < chain_depth; depth++) {
+    uint64_t key = caller + frame_key;
+    uint64_t frame = site_look(key);
+    if (!frame) {
+      frame = frame_judge(caller, f, depth == 1);
+      site_insert(key, frame, (frame & frame_wrapper) != 0);
+    }
+    if (!(frame & frame_wrapper) || !chain_step(frame, f))
+      return caller;
+    caller = f.caller();
+  }
+  return caller;
+}
+
+} // namespace m9

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Who wanted the memory: up the stack from malloc, past allocation wrappers, to the first function that is none. What
+// is known of a return address (is it in a wrapper, and how to step to its caller) is read once, and kept in the
+// call-site table under a key of its own; a step is then a lookup and a load.
+#pragma once
+
+#include <cstdint>
+
+#include "core/malloc_type.h"
+#include "core/site.h"
+#include "shim/call_frame.h"
+
+namespace m9 {
+
+// The place of a frame's entry: bit 63 always; bit 62 for a wrapper, then bit 61: CFA = rbp + K, else rsp + K; bits 0
+// to 19: K; bits 20 to 39: where rbp was saved, in bytes below the CFA, 0: it is unchanged.
+constexpr uint64_t frame_known = uint64_t{1} << 63, frame_wrapper = uint64_t{1} << 62, frame_by_rbp = uint64_t{1} << 61;
+constexpr int frame_offset_bits = 20;
+constexpr uint64_t frame_offset_mask = (uint64_t{1} << frame_offset_bits) - 1;
+constexpr uint64_t frame_key = uint64_t{zone_count + 1} << 48 | 0x20;
+constexpr uintptr_t step_most = 65536; // bytes that one step may go up
+
+extern M9_HIDDEN uint32_t chain_depth; // frames looked at, at most; 1: return addresses as they are (i)
+
+// From the frame of a wrapper to its caller's; false: the step leads nowhere.
+inline bool chain_step(uint64_t frame, call_frame &f) {
+  uintptr_t cfa = (frame & frame_by_rbp ? f.rbp : f.cfa) + (frame & frame_offset_mask);
+  uintptr_t saved = frame >> frame_offset_bits & frame_offset_mask;
+  if (cfa <= f.cfa || cfa - f.cfa > step_most || cfa % 8 != 0 || !stack_readable(cfa - 8, f.cfa)) [[unlikely]]
+    return false;
+  if (saved != 0) {
+    if (cfa - saved < f.cfa) [[unlikely]]
+      return false;
+    f.rbp = *reinterpret_cast<const uintptr_t *>(cfa - saved);
+  }
+  f.cfa = cfa;
+  return true;
+}
+
+inline uint64_t site_look(uint64_t key) {
+  const site &s = site_direct(key);
+  return std::atomic_ref(const_cast<uint64_t &>(s.key)).load(std::memory_order_acquire) == key ? s.place
+                                                                                               : site_look_up(key);
+}
+
+// The return address that a call counts for; 0: a frame on the way was not looked at before.
+inline uintptr_t chain_caller(call_frame f) {
+  uintptr_t caller = f.caller();
+  for (uint32_t depth = 1; depth < chain_depth; depth++) {
+    uint64_t frame = site_look(caller + frame_key);
+    if (!(frame & frame_wrapper))
+      return frame ? caller : 0;
+    if (!chain_step(frame, f))
+      return caller;
+    caller = f.caller();
+  }
+  return caller;
+}
+
+// As chain_caller, and looks at what is new.
+uintptr_t chain_caller_find(call_frame f) M9_REQUIRES(malloc_mtx);
+
+} // namespace m9

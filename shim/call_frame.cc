@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "shim/call_frame.h"
+
+#include <cerrno>
+#include <sys/syscall.h>
+
+#include "shim/syscall.h"
+
+namespace m9 {
+namespace {
+
+constexpr uintptr_t page_shift = 12; // of the smallest page; larger ones are several
+constexpr uint64_t count_bits = 20;
+
+// Stack pages of this thread that were found mapped: the number of the first << count_bits | how many. One word, as a
+// signal handler may come in between. Above a live frame, they stay mapped as long as that frame is live.
+__attribute__((tls_model("initial-exec"))) thread_local uint64_t known;
+
+// The kernel copies the set before it finds that there is no such operation.
+bool page_readable(uintptr_t page) {
+  constexpr int no_operation = -1;
+  return system_call(SYS_rt_sigprocmask, no_operation, long(page << page_shift), 0, 8) == -EINVAL;
+}
+
+} // namespace
+
+bool stack_readable(uintptr_t address, uintptr_t below) {
+  uintptr_t from = below >> page_shift, to = (address + 7) >> page_shift;
+  if (to == from)
+    return true;
+  uint64_t seen = known;
+  uintptr_t first = seen >> count_bits, last = first + (seen & ((1 << count_bits) - 1));
+  bool continues = first <= from && from < last;
+  for (uintptr_t page = continues ? last : from + 1; page <= to; page++)
+    if (!page_readable(page))
+      return false;
+  first = continues ? first : from;
+  last = continues && last > to ? last : to + 1;
+  if (last - first < uintptr_t{1} << count_bits)
+    known = first << count_bits | (last - first);
+  return true;
+}
+
+} // namespace m9

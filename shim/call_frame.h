@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Where a call came from, as the unwinder needs it: the canonical frame address of the function that was called (its
+// return address lies below) and rbp as its caller left it. Two registers, so that it is passed as cheaply as one.
+#pragma once
+
+#include <cstdint>
+
+namespace m9 {
+
+struct call_frame {
+  uintptr_t cfa;
+  uintptr_t rbp;
+  uintptr_t caller() const { return *reinterpret_cast<const uintptr_t *>(cfa - sizeof(uintptr_t)); }
+};
+
+// A frame of which only the return address was looked at so far. The functions that take this one are reached by a
+// jump, with the stack and rbp as their caller's caller left them, and make a call_frame of these (shim/arch,
+// M9_FRAME_FINDER).
+struct return_address {
+  uintptr_t address;
+  uintptr_t caller() const { return address; }
+};
+
+// Of the function that it stands in; that keeps a frame pointer because of it.
+#define M9_FRAME                                                                                                       \
+  (::m9::call_frame{reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) + 2 * sizeof(uintptr_t),                   \
+                    *static_cast<const uintptr_t *>(__builtin_frame_address(0))})
+
+// Whether eight bytes at an address on this thread's stack can be read, above a frame that is live at `below`.
+bool stack_readable(uintptr_t address, uintptr_t below);
+
+} // namespace m9
