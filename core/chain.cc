@@ -3,7 +3,6 @@
 
 #include "core/module.h"
 #include "core/wrapper.h"
-#include "shim/code.h"
 #include "shim/symbols.h"
 #include "shim/unwind.h"
 
@@ -24,7 +23,7 @@ bool frame_look(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
   facts = {};
   facts.frame.return_address = caller;
   module_facts found;
-  if (!module_find(caller, found) || !code_follows_call(caller, found.start))
+  if (!module_find(caller, found))
     return false;
   uint32_t number = module_number(caller);
   if (number == modules_none)
@@ -42,23 +41,24 @@ bool frame_look(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
 
 // The entry of a wrapper's frame; 0 when its step does not fit one.
 uint64_t frame_pack(const unwind_step &s) {
-  if (s.base == unwind_base::none || s.cfa < 8 || uint64_t(s.cfa) > frame_offset_mask || s.rbp > 0 ||
-      uint64_t(-int64_t{s.rbp}) > frame_offset_mask)
+  if (s.base == unwind_base::none || s.cfa < 8 || (s.rbp < 0 && s.rbp > -16) || uint64_t(s.cfa) > frame_offset_mask ||
+      s.rbp > 0 || uint64_t(-int64_t{s.rbp}) > frame_offset_mask)
     return 0;
   return frame_known | frame_wrapper | (s.base == unwind_base::rbp ? frame_by_rbp : 0) | uint64_t(s.cfa) |
          uint64_t(-int64_t{s.rbp}) << frame_offset_bits;
 }
 
-// Whether the frame of `caller` is a wrapper's, with a step that leads to a call. Both frames are looked at: who calls
-// a function without a name may tell what it is.
+// What there is to know of a return address. Its caller is looked at too: who calls a function without a name may tell
+// what that is.
 uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(malloc_mtx) {
   static frame_facts own, above; // too large for a small stack; under the lock
   if (!frame_look(caller, own))
     return frame_known;
   uint64_t packed = frame_pack(own.step);
-  if (!packed || !chain_step(packed, f) || !frame_look(f.caller(), above))
+  if (!packed)
     return frame_known;
-  return wrapper_passes(own.frame, &above.frame, first) ? packed : frame_known;
+  bool has_caller = chain_step(packed, f) && unwind_follows_call(f.caller()) && frame_look(f.caller(), above);
+  return wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
 }
 
 } // namespace
@@ -72,9 +72,14 @@ uintptr_t chain_caller_find(call_frame f) {
       frame = frame_judge(caller, f, depth == 1);
       site_insert(key, frame, (frame & frame_wrapper) != 0);
     }
-    if (!(frame & frame_wrapper) || !chain_step(frame, f))
+    call_frame up = f;
+    if (!(frame & frame_wrapper) || !chain_step(frame, up))
       return caller;
-    caller = f.caller();
+    uintptr_t above = up.caller();
+    if (!site_look(above + frame_key) && !unwind_follows_call(above))
+      return caller; // no code that a module has: the chain ends where it is sure
+    f = up;
+    caller = above;
   }
   return caller;
 }

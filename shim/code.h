@@ -35,11 +35,11 @@ inline bool code_constant_argument(const uint8_t *code, size_t after) {
   return false;
 }
 
-// Whether the bytes before `address` can be a call: E8 rel32, or FF /2 with any operand. `start`: what is readable.
-inline bool code_follows_call(uintptr_t address, uintptr_t start) {
-  if (address - start < 8)
+// Whether the bytes before code[after] can be a call: E8 rel32, or FF /2 with any operand.
+inline bool code_follows_call(const uint8_t *code, size_t after) {
+  if (after < 8)
     return false;
-  auto *at = reinterpret_cast<const uint8_t *>(address);
+  const uint8_t *at = code + after;
   constexpr int lengths[] = {2, 3, 4, 6, 7, 8};
   for (int n : lengths)
     if (at[-n] == 0xFF && (at[-n + 1] >> 3 & 7) == 2)

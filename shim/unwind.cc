@@ -3,6 +3,7 @@
 
 #include <elf.h>
 
+#include "shim/code.h"
 #include "shim/program_headers.h"
 
 namespace m9 {
@@ -45,6 +46,20 @@ bool table_of(const module_headers &module, cfi_table &table) {
 }
 
 } // namespace
+
+bool unwind_follows_call(uintptr_t address) {
+  dl_find_object found;
+  program_headers headers;
+  if (_dl_find_object(reinterpret_cast<void *>(address), &found) != 0 || !program_headers_find(found, headers))
+    return false;
+  for (unsigned i = 0; i < headers.count; i++) {
+    const auto &s = headers.segments[i];
+    uintptr_t start = headers.base + s.p_vaddr;
+    if (s.p_type == PT_LOAD && (s.p_flags & (PF_R | PF_X)) == (PF_R | PF_X) && address - start <= s.p_filesz)
+      return code_follows_call(reinterpret_cast<const uint8_t *>(start), address - start);
+  }
+  return false;
+}
 
 bool unwind_table(uintptr_t address, cfi_table &table) {
   module_headers module;
