@@ -72,7 +72,7 @@ template <class Kind, class Where> [[gnu::always_inline]] inline void *malloc_fa
   return malloc_from<Kind>(zone_keys.of_16[(size + 15) / 16], size, where);
 }
 
-[[gnu::always_inline]] inline void zone_free(const zone &z, uint64_t index, void *p) {
+[[gnu::always_inline]] inline void zone_free(const zone &z, uint64_t index, [[maybe_unused]] void *p) {
 #if M9_COUNTING
   uint16_t *tags = z.tags;
   auto tag = int16_t(tags[index]);
