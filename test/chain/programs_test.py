@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""programs_test.py MODE: in real programs no large type is named after an allocation wrapper, and none holds too much.
+
+The names of wrappers are a list of its own: what people who know these programs would not want to read."""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import harness
+
+WRAPPERS = re.compile(
+    r"(x(m|c|re)alloc|xmallocz|x2n?realloc|xstrn?dup|xmemdup|sh_x(m|re)alloc|(sh_)?x?strdup|savestring|"
+    r"Perl_safesys\w+|Perl_(sv_grow|savepvn?|savesvpv)|"
+    r"sqlite3_?\w*(Malloc|Realloc|malloc|realloc)(64|Raw|Zero|RawNN|NN)?|sqlite3DbStrN?Dup|sqlite3_str_append\w*|"
+    r"_?Py(Mem|Object)_(Raw)?(Malloc|Calloc|Realloc|New|Strdup|RawMalloc)|_PyObject_GC_(New|NewVar|Malloc|Alloc)|"
+    r"PyType_GenericAlloc|z(try)?(m|c|re)alloc(_usable)?|zstrdup|sdsnewlen|_sdsnewlen|sdsMakeRoomFor|"
+    r"je_\w*alloc|ggc_\w*alloc\w*|htab_create\w*|obstack_\w+|_obstack_\w+|xcalloc|concat|"
+    r"(__)?(m|c|re)alloc|(__)?str(n)?dup|(__)?getdelim|(__)?v?asprintf|"
+    r"_Zn[wa].*|operator new.*|_ZNSt(7__cxx1112basic_string|6vector|12_Vector_base|15__new_allocator).*|"
+    r"std::(__cxx11::)?basic_string.*|std::vector<.*|_ZN3vecI.*|_ZN10hash_tableI.*)(\.(part|constprop|isra)\.\d+)*")
+TOP = 20
+
+BASH = """declare -A map; items=()
+area() { local w=$1 h=$2; result=$((w * h)); }
+for ((i = 0; i < 3000; i++)); do items+=("item $i"); map[key$i]="${items[i]} and $i"; area $i 7; done
+for name in "${!map[@]}"; do text="${map[$name]/item/thing}"; set -- $text; done"""
+PERL = """my (%h, @a); for my $i (1 .. 8000) { $h{"key$i"} = "value $i"; push @a, [ $i, { name => "n$i" } ]; }
+my $text = join(",", map { uc } sort keys %h); my @words = split /,/, $text; s/(\\d+)/<$1>/g for @words;"""
+SQL = """create table t (a integer primary key, b text, c real); create index i on t (b);
+with recursive n (x) as (select 1 union all select x + 1 from n where x < 3000)
+insert into t select x, 'text ' || x, x * 1.5 from n;
+""" + "".join(f"select b, upper(b) || '{n}', avg(c) from t where a % {n + 2} = 1 group by b limit 3;\n"
+              for n in range(60))
+PYTHON = """import json, collections
+rows = [{"name": f"row {i}", "value": [i, str(i) * 3]} for i in range(4000)]
+text = json.dumps(rows); again = json.loads(text)
+count = collections.Counter(word for row in again for word in row["name"].split())
+class Item:
+    def __init__(self, n): self.n = n; self.parts = (n, n + 1)
+items = sorted([Item(i * 7919 % 1000) for i in range(4000)], key=lambda item: item.n)"""
+CPP = """#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+std::map<std::string, std::vector<int>> all;
+int sum(const std::string &name) {
+  int n = 0;
+  for (int i : all[name]) n += i;
+  std::sort(all[name].begin(), all[name].end());
+  return n;
+}
+"""
+
+
+def judge(program, stats, percent, least):
+    """What is wrong with the types of one process."""
+    types = sorted(stats["types"], key=lambda entry: -entry["numallocs"])
+    total = sum(entry["numallocs"] for entry in types)
+    wrong = []
+    if total < least:
+        wrong.append(f"only {total} allocations")
+    biggest = types[0]["numallocs"] * 100 / total
+    print(f"{program}: {total} allocations, {len(types)} types, the biggest {biggest:.1f}%: {types[0]['type']}",
+          flush=True)
+    if biggest >= percent:
+        wrong.append(f"{types[0]['type']} has {biggest:.1f}% of {total} allocations, {percent}% are too many")
+    for entry in types[:TOP]:
+        name = entry["type"].partition("!")[2].rsplit("+0x", 1)[0]
+        if WRAPPERS.fullmatch(name):
+            wrong.append(f"{entry['type']} ({entry['numallocs']} allocations) is a wrapper")
+    return [f"{program}: {text}" for text in wrong]
+
+
+def git_repository(folder):
+    """A repository of a few hundred commits, read in by one process."""
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    stream = []
+    for n in range(400):
+        message, content = f"commit {n} says something", f"line {n}\n" * (n % 20 + 1)
+        stream.append(f"commit refs/heads/main\ncommitter A B <a@b.c> {1600000000 + n} +0000\n"
+                      f"data {len(message)}\n{message}\nM 644 inline file{n % 13}\ndata {len(content)}\n{content}\n")
+    subprocess.run(["git", "-C", folder, "fast-import", "--quiet"], input="".join(stream), text=True, check=True)
+    return ["git", "--no-pager", "-C", folder, "log", "--stat", "main"]
+
+
+def redis(mode):
+    port = harness.free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        argv = [harness.find_program("redis-server"), "--port", port, "--save", "", "--dir", folder, "--logfile",
+                "log"]
+        client = [harness.find_program("redis-cli"), "-p", str(port)]
+
+        def ready():
+            done = subprocess.run(client + ["ping"], capture_output=True, text=True, check=False)
+            return "PONG" in done.stdout
+
+        commands = "".join(f"set key{n} {'v' * (n % 90)}\nhset hash{n % 50} field{n} {n}\nrpush list{n % 20} item{n}\n"
+                           f"zadd set{n % 9} {n} member{n}\n" for n in range(4000))
+        with harness.background(argv, ready, mode=mode) as result:
+            subprocess.run(client, input=commands, text=True, stdout=subprocess.DEVNULL, check=True)
+        return result.stats
+
+
+def main():
+    mode, wrong = sys.argv[1], []
+    with tempfile.TemporaryDirectory() as folder:
+        source = os.path.join(folder, "medium.cc")
+        with open(source, "w", encoding="ascii") as file:
+            file.write(CPP)
+        cases = [("bash", 35, 20000, ["bash", "-c", BASH], {}),
+                 ("perl", 40, 20000, ["perl", "-e", PERL], {}),
+                 ("sqlite3", 40, 5000, ["sqlite3", ":memory:", SQL], {}),
+                 ("python3", 45, 20000, ["/usr/bin/python3", "-c", PYTHON], {"PYTHONMALLOC": "malloc"}),
+                 ("git", 45, 1000, git_repository(os.path.join(folder, "repository")), {"HOME": folder})]
+        for name, percent, least, argv, env in cases:
+            argv = [harness.find_program(argv[0])] + argv[1:]
+            result = harness.run_preloaded(argv, mode=mode, env=env)
+            wrong += judge(name, result.stats, percent, least)
+        argv = [harness.find_program("g++"), "-c", "-O1", source, "-o", os.path.join(folder, "medium.o")]
+        result = harness.run_preloaded(argv, mode=mode)
+        compilers = [stats for stats in result.children if os.path.basename(stats["program"]) == "cc1plus"]
+        harness.equal(len(compilers), 1, "dumps of cc1plus")
+        harness.check_in_use(compilers[0], mode)
+        wrong += judge("cc1plus", compilers[0], 20, 20000)
+    wrong += judge("redis-server", redis(mode), 45, 10000)
+    harness.check(not wrong, "\n".join(wrong))
+
+
+try:
+    main()
+except harness.Failed as failure:
+    sys.exit(f"FAILED: {failure}")
