@@ -48,6 +48,13 @@ uint64_t frame_pack(const unwind_step &s) {
          uint64_t(-int64_t{s.rbp}) << frame_offset_bits;
 }
 
+// Code that lies in no file: a chain ends below it, and may go on elsewhere.
+bool generated_code(uintptr_t address) {
+  mapping_facts mapping{};
+  module_facts module;
+  return !module_find(address, module) && mapping_find(address, mapping) && mapping.permissions[2] == 'x';
+}
+
 // What there is to know of a return address. Its caller is looked at too: who calls a function without a name may tell
 // what that is.
 uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(malloc_mtx) {
@@ -55,9 +62,12 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
   if (!frame_look(caller, own))
     return frame_known;
   uint64_t packed = frame_pack(own.step);
-  if (!packed)
+  stack_forget();
+  if (!packed || !chain_step(packed, f))
     return frame_known;
-  bool has_caller = chain_step(packed, f) && unwind_follows_call(f.caller()) && frame_look(f.caller(), above);
+  bool has_caller = unwind_follows_call(f.caller()) && frame_look(f.caller(), above);
+  if (!has_caller && !generated_code(f.caller()))
+    return frame_known; // a table that leads to what is no code is not believed again
   return wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
 }
 

@@ -197,7 +197,7 @@ size_t extent_bytes(const extent &e) { return size_t{e.pages} << page_map_page_s
 
 namespace {
 // From what is free, else from the kernel, else from what is free once all idle memory is whole again.
-extent *extent_take_pages(uint32_t pages, size_t alignment, bool &zeroed) {
+extent *extent_take_pages(uint32_t pages, size_t alignment, bool &zeroed) M9_REQUIRES(extents_lock) {
   if (extent *e = extent_find_and_take(pages, alignment, zeroed))
     return e;
   size_t bytes = size_t{pages} * page(), need = alignment > page() ? bytes + alignment : bytes;

@@ -94,8 +94,10 @@ uint64_t site_find(call_frame frame, unsigned zone) {
   if (!cell)
     return 0;
   uint64_t place = uint64_t{cell_tag(zone, cell)} << 32 | cell;
+  // A chain may end at a wrapper this time, and above it the next: malloc must not find that one at once.
+  bool wrapper = site_look(caller + frame_key) & frame_wrapper;
   if (site_look(caller + zone_key) == 0) // else another thread was faster
-    site_insert(caller + zone_key, place, true);
+    site_insert(caller + zone_key, place, !wrapper);
   return place;
 }
 

@@ -24,6 +24,8 @@ bool page_readable(uintptr_t page) {
 
 } // namespace
 
+void stack_forget() { known = 0; }
+
 bool stack_readable(uintptr_t address, uintptr_t below) {
   uintptr_t from = below >> page_shift, to = (address + 7) >> page_shift;
   if (to == from)

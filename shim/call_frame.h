@@ -30,4 +30,8 @@ struct return_address {
 // Whether eight bytes at an address on this thread's stack can be read, above a frame that is live at `below`.
 bool stack_readable(uintptr_t address, uintptr_t below);
 
+// The next answer is the kernel's: what is known may be of a larger stack that was here before. A table that tells the
+// truth never leads above the stack, one that was not tried yet may.
+void stack_forget();
+
 } // namespace m9
