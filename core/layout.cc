@@ -42,7 +42,7 @@ void zone_describe(unsigned c) {
   zone &z = zones[c];
   z.size = uint32_t(class_size(c));
   z.reciprocal = UINT64_MAX / z.size + 1;
-  z.cache = cache_offset(c);
+  z.cache = caches.at[c];
   z.cells = zone_cells_offset(c);
   z.cache_most = cache_most(c);
   z.gap = c == 0 ? 17 : uint32_t(class_size(c) - class_size(c - 1)); // 0 bytes are as good as 1

@@ -17,8 +17,9 @@ namespace {
 
 using line = text_buffer<900>;
 
-// The type's name with what dynamic symbols give, as in the table. The process ends here, so it may take time.
-void type_add(line &text, unsigned zone, uint16_t tag) M9_UNCHECKED {
+// The type's name with what symbols give, as in the table. The process ends here, so it may take time.
+void type_add(line &text, unsigned zone, uint16_t tag) {
+  locked guard(malloc_mtx);
   const cell_info *info = tag ? cell_find(cell_of_tag(zone, tag & uint16_t(~tag_freed))) : nullptr;
   if (!info) {
     text.add("(unknown)");

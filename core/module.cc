@@ -70,6 +70,15 @@ bool module_loaded(const module &m) {
          __builtin_memcmp(now.build_id, m.facts.build_id, m.facts.build_id_size) == 0;
 }
 
+bool module_was_unloaded(uintptr_t address) {
+  for (uint32_t i = modules_count(); i-- > 0;) {
+    const module *m = module_get(i);
+    if (address >= m->facts.start && address < m->facts.end)
+      return m->unloaded;
+  }
+  return false;
+}
+
 uint32_t module_number(uintptr_t address) {
   for (uint32_t i = modules_count(); i-- > 0;) {
     const module *m = module_get(i);

@@ -27,5 +27,7 @@ module *module_get(uint32_t number);
 uint32_t modules_count();
 // Whether it is still loaded where it was.
 bool module_loaded(const module &m);
+// Whether the last module that was seen at an address is known to be gone.
+bool module_was_unloaded(uintptr_t address) M9_REQUIRES(malloc_mtx);
 
 } // namespace m9

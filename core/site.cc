@@ -4,6 +4,7 @@
 #include "core/cell.h"
 #include "core/chain.h"
 #include "core/meta.h"
+#include "core/module.h"
 
 namespace m9 {
 
@@ -51,11 +52,12 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
   return true;
 }
 
-// What was read of frames is read again when it is needed.
-bool is_gone(const site &s) {
+bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
+  if (s.key == 0)
+    return false;
   if (s.place & frame_known)
-    return true;
-  const cell_info *info = s.key ? cell_find(place_cell(s.place)) : nullptr;
+    return module_was_unloaded(s.key - frame_key);
+  const cell_info *info = cell_find(place_cell(s.place));
   return info && info->type->ks_handle->gone;
 }
 

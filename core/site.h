@@ -29,8 +29,9 @@ constexpr uint16_t place_tag(uint64_t place) { return uint16_t(place >> 32); }
 
 // A key is the return address plus what the zone adds to it: its number, above the bits that addresses have, and the
 // offset of its cache, which both the fast path and the slots of the direct table are taken from. Callers differ in
-// their low bits by themselves (a call has five bytes or so), and no two zones' offsets are the same modulo the table.
-constexpr uint64_t zone_key_of(unsigned c) { return uint64_t{c} << 48 | (c < zone_count ? cache_offset(c) : 0); }
+// their low bits by themselves (a call has five bytes or so), and the offsets of no two zones agree in the bits that
+// choose.
+constexpr uint64_t zone_key_of(unsigned c) { return uint64_t{c} << 48 | (c < zone_count ? caches.at[c] : 0); }
 constexpr uint32_t zone_key_cache(uint64_t zone_key) { return uint32_t(zone_key); }
 inline const zone &zone_key_zone(uint64_t zone_key) {
   return *reinterpret_cast<const zone *>(reinterpret_cast<uintptr_t>(zones) + (zone_key >> 42)); // 48 - log2(64)

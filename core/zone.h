@@ -45,13 +45,27 @@ constexpr uint32_t cache_most(unsigned c) {
   return n > 384 ? 384 : n < 4 ? 4 : uint32_t(n);
 }
 constexpr uint32_t cache_first(unsigned c) { return cache_most(c) < 8 ? cache_most(c) : 8; }
-constexpr uint32_t cache_offset(unsigned c) {
+// Where each zone's cache lies in a block; the last is where they end. No two begin at the same line of a page, and
+// none at the first: caches of hot zones then share no cache set, and the call-site table tells zones by these bits.
+struct cache_offsets {
+  uint32_t at[zone_count + 1];
+};
+constexpr cache_offsets cache_offsets_make() {
+  cache_offsets t{};
+  uint64_t lines_taken = 1;
   uint32_t at = 64;
-  for (unsigned i = 0; i < c; i++)
-    at += (uint32_t(cache_items_offset) + 4 * cache_most(i) + 63) / 64 * 64;
-  return at;
+  for (unsigned c = 0; c < zone_count; c++) {
+    while (lines_taken >> (at / 64 % 64) & 1)
+      at += 64;
+    lines_taken |= uint64_t{1} << (at / 64 % 64);
+    t.at[c] = at;
+    at += (uint32_t(cache_items_offset) + 4 * cache_most(c) + 63) / 64 * 64;
+  }
+  t.at[zone_count] = at;
+  return t;
 }
-static_assert(cache_offset(zone_count) <= cells_offset);
+inline constexpr cache_offsets caches = cache_offsets_make();
+static_assert(caches.at[zone_count] <= cells_offset);
 
 // The zone whose addresses hold the byte `at` bytes behind zones_base.
 inline const zone &zone_of_offset(uint64_t at) {

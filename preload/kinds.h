@@ -12,7 +12,12 @@
 #include "core/malloc.h"
 
 #define M9_EXPORT extern "C" __attribute__((visibility("default")))
+// Where malloc and operator new were called from. The return address alone, where what needs more is reached by a jump.
+#if M9_TAIL_CALLS
 #define M9_CALLER (::m9::return_address{reinterpret_cast<uintptr_t>(__builtin_return_address(0))})
+#else
+#define M9_CALLER M9_FRAME
+#endif
 
 namespace m9 {
 

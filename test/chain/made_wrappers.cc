@@ -99,29 +99,18 @@ NOINLINE void *aligned_frame_malloc(size_t size) {
   return p;
 }
 
-NOINLINE void *wide_frame_malloc(size_t size) {
-  char bytes[10000];
-  touch(bytes, sizeof bytes);
-  void *p = malloc(size);
-  touch(bytes, 1);
-  return p;
-}
-
-NOINLINE void *big_frame_malloc(size_t size) {
-  char bytes[60000];
-  touch(bytes, sizeof bytes);
-  void *p = malloc(size);
-  touch(bytes, 1);
-  return p;
-}
-
-NOINLINE void *huge_frame_malloc(size_t size) {
-  char bytes[100000];
-  touch(bytes, sizeof bytes);
-  void *p = malloc(size);
-  touch(bytes, 1);
-  return p;
-}
+// Frames of about this many bytes, each a function with a name of its own.
+#define FRAME_MALLOC(name, frame)                                                                                      \
+  NOINLINE void *name(size_t size) {                                                                                   \
+    char bytes[frame];                                                                                                 \
+    touch(bytes, sizeof bytes);                                                                                        \
+    void *p = malloc(size);                                                                                            \
+    touch(bytes, 1);                                                                                                   \
+    return p;                                                                                                          \
+  }
+FRAME_MALLOC(wide_frame_malloc, 10000)
+FRAME_MALLOC(big_frame_malloc, 60000)
+FRAME_MALLOC(huge_frame_malloc, 100000)
 
 NOINLINE void *recursive_malloc(size_t size, int depth) {
   char bytes[16];
