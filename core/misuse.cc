@@ -87,21 +87,23 @@ void misuse(const void *p, const char *call) {
   if (at.zone < zone_count)
     misuse_item(p, call, at);
   auto address = reinterpret_cast<uintptr_t>(p);
+  line text = begin(p, call);
+  uint16_t tag = 0;
   {
     locked guard(extents_lock);
     if (extent *e = extent_around(address)) {
-      line text = begin(p, call);
+      tag = e->tag;
       text.add(", inside an item: ").number(address - e->address).add(" bytes into ").hex(e->address);
       text.add(", ").number(extent_bytes(*e)).add(" bytes of type ");
-      type_add(text, large_zone, e->tag);
-      panic(text.c_str());
-    }
-    if (extent_was_freed(address)) {
-      line text = begin(p, text_equal(call, "free") ? "double free" : call);
+    } else if (extent_was_freed(address)) {
+      text = begin(p, text_equal(call, "free") ? "double free" : call);
       panic(text.add(text_equal(call, "free") ? ": a large block" : " after free: a large block").c_str());
     }
   }
-  misuse_foreign(p, call);
+  if (tag == 0)
+    misuse_foreign(p, call);
+  type_add(text, large_zone, tag);
+  panic(text.c_str());
 }
 
 bool foreign_chunk(const void *p) {

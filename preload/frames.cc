@@ -8,13 +8,11 @@
 using namespace m9;
 
 extern "C" {
-M9_HIDDEN void *m9_walked_libc(uint64_t zone_key, size_t size, call_frame f) {
-  return malloc_walk<libc_kind>(zone_key, size, f);
-}
-M9_HIDDEN void *m9_walked_new(uint64_t zone_key, size_t size, call_frame f) {
+void *m9_walked_libc(uint64_t zone_key, size_t size, call_frame f) { return malloc_walk<libc_kind>(zone_key, size, f); }
+void *m9_walked_new(uint64_t zone_key, size_t size, call_frame f) {
   return malloc_walk<new_kind<true>>(zone_key, size, f);
 }
-M9_HIDDEN void *m9_walked_nothrow(uint64_t zone_key, size_t size, call_frame f) {
+void *m9_walked_nothrow(uint64_t zone_key, size_t size, call_frame f) {
   return malloc_walk<new_kind<false>>(zone_key, size, f);
 }
 M9_HIDDEN void *m9_slowly_libc(size_t size, call_frame f) { return libc_kind::slow(size, f); }

@@ -56,6 +56,15 @@ unsigned compare_with_loader(uintptr_t in_module, unsigned tries) {
   return same;
 }
 
+// A library's own function: a sanitizer may stand before it in the program.
+uintptr_t address_in(const char *library, const char *name) {
+  void *handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+  REQUIRE(handle);
+  void *address = dlsym(handle, name);
+  REQUIRE(address);
+  return reinterpret_cast<uintptr_t>(address);
+}
+
 std::string temporary(const char *name) {
   return (std::filesystem::temp_directory_path() / (std::string(name) + std::to_string(getpid()))).string();
 }
@@ -63,8 +72,8 @@ std::string temporary(const char *name) {
 } // namespace
 
 TEST_CASE("dynamic symbols are found as the loader finds them", "[symbols]") {
-  CHECK(compare_with_loader(uintptr_t(dlsym(RTLD_DEFAULT, "malloc")), 20000) > 1000);
-  CHECK(compare_with_loader(uintptr_t(dlsym(RTLD_DEFAULT, "_Znwm")), 20000) > 1000);
+  CHECK(compare_with_loader(address_in("libc.so.6", "malloc"), 20000) > 1000);
+  CHECK(compare_with_loader(address_in("libstdc++.so.6", "_Znwm"), 20000) > 1000);
   CHECK(m9::symbols_bytes() > 0);
 }
 

@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -147,15 +148,24 @@ TEST_CASE("a name is judged within a few microseconds", "[wrapper]") {
   const char *names[] = {
       "_ZNKSt17_Function_handlerIFvvEZN5clang4Sema18InstantiateClassENS0_14SourceLocationEEUlvE_E9_M",
       "execute_command_internal", "Perl_pp_match"};
+#ifdef __OPTIMIZE__
+  constexpr double most = 20;
+#else
+  constexpr double most = 200;
+#endif
   for (const char *name : names) {
-    const auto begin = std::chrono::steady_clock::now();
+    double least = most; // of ten rounds: others use the machine too
     unsigned wrappers = 0;
-    for (int i = 0; i < 1000; i++)
-      wrappers += m9::wrapper_name(name);
-    const std::chrono::duration<double, std::micro> each = (std::chrono::steady_clock::now() - begin) / 1000;
-    CAPTURE(name, each.count());
+    for (int round = 0; round < 10; round++) {
+      const auto begin = std::chrono::steady_clock::now();
+      for (int i = 0; i < 100; i++)
+        wrappers += m9::wrapper_name(name);
+      const std::chrono::duration<double, std::micro> each = (std::chrono::steady_clock::now() - begin) / 100;
+      least = std::min(least, each.count());
+    }
+    CAPTURE(name, least);
     CHECK(wrappers == 0);
-    CHECK(each.count() < 20);
+    CHECK(least < most);
   }
 }
 
@@ -199,6 +209,13 @@ TEST_CASE("code of wrappers without a name", "[wrapper]") {
 
 namespace {
 
+// libc's own function: a sanitizer may stand before it in the program.
+uintptr_t libc_address(const char *name) {
+  void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+  REQUIRE(libc);
+  return reinterpret_cast<uintptr_t>(dlsym(libc, name));
+}
+
 m9::wrapper_frame frame_of(uintptr_t address, m9::module_facts &facts, m9::symbol &symbol) {
   REQUIRE(m9::module_find(address, facts));
   m9::unwind_function function;
@@ -212,7 +229,7 @@ m9::wrapper_frame frame_of(uintptr_t address, m9::module_facts &facts, m9::symbo
 TEST_CASE("libc's function behind vasprintf", "[wrapper]") {
   m9::module_facts facts;
   m9::symbol symbol;
-  const auto outer = reinterpret_cast<uintptr_t>(dlsym(RTLD_DEFAULT, "vasprintf"));
+  const auto outer = libc_address("vasprintf");
   m9::wrapper_frame frame = frame_of(outer + 1, facts, symbol);
   CHECK(m9::wrapper_passes(frame, nullptr, true));
   // Where it jumps to, as the C library's code has it.
@@ -228,7 +245,7 @@ TEST_CASE("libc's function behind vasprintf", "[wrapper]") {
   frame.name = nullptr;
   CHECK(m9::wrapper_passes(frame, nullptr, true));
   // Another function of libc without a name, which is long.
-  frame = frame_of(reinterpret_cast<uintptr_t>(dlsym(RTLD_DEFAULT, "regcomp")) + 50, facts, symbol);
+  frame = frame_of(libc_address("regcomp") + 50, facts, symbol);
   frame.name = nullptr;
   frame.size = 5000;
   CHECK_FALSE(m9::wrapper_passes(frame, nullptr, true));
