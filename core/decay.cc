@@ -6,6 +6,7 @@
 #include "core/extent.h"
 #include "core/heap.h"
 #include "core/keg.h"
+#include "core/large_cache.h"
 #include "shim/pages.h"
 #include "shim/system.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 std::atomic<uint32_t> decay_time{1000};        // ms (a) relaxed
 std::atomic<int64_t> idle_slabs, idle_extents; // bytes (a) relaxed
-std::atomic<uint32_t> last_tick;               // (a) relaxed
+std::atomic<uint32_t> last_tick, last_drain;   // decay_now() (a) relaxed
 
 constexpr uint64_t idle_least = 8 * 1024 * 1024;
 
@@ -43,6 +44,8 @@ uint64_t decay_idle() {
   return bytes > 0 ? uint64_t(bytes) : 0;
 }
 
+uint64_t decay_idle_extents() { return uint64_t(idle_extents.load(std::memory_order_relaxed)); }
+
 bool decay_over() {
   return idle_slabs.load(std::memory_order_relaxed) > int64_t(idle_least + pages_opened_bytes() / 64);
 }
@@ -64,6 +67,11 @@ void decay_tick() {
     keg_purge_old(k, c, now - age);
   }
   locked guard(extents_lock);
+  // What CPUs keep is seen once per age, and old one age later.
+  if (now - last_drain.load(std::memory_order_relaxed) >= age) {
+    last_drain.store(now, std::memory_order_relaxed);
+    large_caches_drain(heap_verbs());
+  }
   extents_purge_old(now - age);
 }
 
@@ -74,6 +82,7 @@ bool decay_everything() {
   for (unsigned c = 0; c < zone_count; c++)
     zone_drain(v, c);
   locked guard(extents_lock);
+  large_caches_drain(v);
   extents_purge_to(0);
   return pages_purged_bytes() != before;
 }

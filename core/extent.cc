@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/extent.h"
 
+#include <atomic>
+
 #include "core/decay.h"
 #include "core/layout.h"
 #include "core/page_map.h"
@@ -29,6 +31,7 @@ struct extent_set {
 
 extent_set sets[2]; // 0: dirty, tried first; 1: clean
 uint64_t mapped_bytes, slab_bytes;
+uintptr_t numbers_base; // address of the extent numbered 0: half of all numbers below the first chunk
 
 extent_set &set_of(extent_state s) { return sets[s == extent_state::clean]; }
 size_t page() { return size_t{1} << page_map_page_shift(); }
@@ -137,6 +140,10 @@ bool chunk_add(size_t need) {
   if (!page_map_cover(p - page(), size + 2 * page())) {
     pages_unmap(p, size);
     return false;
+  }
+  if (!numbers_base) {
+    uintptr_t half = uintptr_t{1} << (31 + page_map_page_shift());
+    numbers_base = p > half ? (p - half) & ~(page() - 1) : 0;
   }
   mapped_bytes += size;
   extent_free(p, uint32_t(size / page()), extent_state::clean, 0);
@@ -257,6 +264,31 @@ bool extent_resize(extent *e, size_t size) {
   return true;
 }
 
+extent *extent_claim(uintptr_t address) {
+  extent *e = page_map_find(address);
+  extent_state expected = extent_state::live;
+  // Relaxed: what the block's user wrote is ordered by how the pointer came to the thread that frees it.
+  bool mine =
+      e && e->address == address &&
+      std::atomic_ref(e->state).compare_exchange_strong(expected, extent_state::cached, std::memory_order_relaxed);
+  return mine ? e : nullptr;
+}
+
+void extent_hand_out(extent &e, uint16_t tag) {
+  e.tag = tag;
+  std::atomic_ref(e.state).store(extent_state::live, std::memory_order_release);
+}
+
+bool extent_number(const extent &e, uint32_t &number) {
+  uintptr_t n = (e.address - numbers_base) >> page_map_page_shift();
+  number = uint32_t(n);
+  return n == number;
+}
+
+extent *extent_of_number(uint32_t number) {
+  return page_map_find(numbers_base + (uintptr_t{number} << page_map_page_shift()));
+}
+
 extent *extent_at(uintptr_t address) {
   extent *e = page_map_find(address);
   return e && e->state == extent_state::live && e->address == address ? e : nullptr;
@@ -331,13 +363,12 @@ void extents_purge_to(uint64_t keep) {
         return;
 }
 
-// In address space; much of it is never touched. 128 MiB let blocks of a few MiB come and go without a system call.
-uint64_t extents_dirty_limit() { return (layout_is_compact() ? 32 : 128) * uint64_t{1024} * 1024; }
-bool extents_dirty_over() { return sets[0].bytes > extents_dirty_limit(); }
+// In address space; much of it is never touched. 256 MiB let blocks of up to 8 MiB come and go without a system call.
+uint64_t extents_idle_limit() { return (layout_is_compact() ? 32 : 256) * uint64_t{1024} * 1024; }
 
 extent_totals extents_totals() {
-  return {mapped_bytes, mapped_bytes - slab_bytes - sets[0].bytes - sets[1].bytes, slab_bytes, sets[0].bytes,
-          sets[1].bytes};
+  uint64_t dirty = sets[0].bytes, clean = sets[1].bytes, cached = decay_idle_extents() - dirty;
+  return {mapped_bytes, mapped_bytes - slab_bytes - dirty - clean - cached, cached, slab_bytes, dirty, clean};
 }
 
 void extents_for_each_live(void (*f)(void *, const extent &), void *context) {

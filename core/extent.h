@@ -4,6 +4,8 @@
 // kernel; a page map of three levels leads from any address to the record of its page. Valid are the records of an
 // extent's first and last page (and of all pages of a slab's), whose `address` names the extent's start.
 //
+// A live extent becomes a cached one, and back, without the lock, by whoever has it in hand; both are in no bin.
+//
 // Invariants, under extents_lock: neighbours are never both free and equally clean; a free extent stands in one bin of
 // its set; clean extents read as zeros.
 #pragma once
@@ -16,7 +18,7 @@
 
 namespace m9 {
 
-enum class extent_state : uint8_t { none, clean, dirty, live, slab };
+enum class extent_state : uint8_t { none, clean, dirty, live, cached, slab };
 
 struct extent {
   extent *next, *prev; // in its bin, while free
@@ -40,6 +42,14 @@ void extent_give(extent *e) M9_REQUIRES(extents_lock);
 // part.
 bool extent_resize(extent *e, size_t size) M9_REQUIRES(extents_lock);
 
+// Without the lock: the live extent that starts at an address, made a cached one, for which of two that try only one
+// gets it; nullptr: there is none. And back.
+extent *extent_claim(uintptr_t address);
+void extent_hand_out(extent &e, uint16_t tag);
+// A cached extent as a number of 32 bits; false: it lies too far from the first for that.
+bool extent_number(const extent &e, uint32_t &number);
+extent *extent_of_number(uint32_t number);
+
 // The live extent that starts at or contains an address, or nullptr. `start` only: that starts there.
 extent *extent_at(uintptr_t address) M9_REQUIRES(extents_lock);
 extent *extent_around(uintptr_t address) M9_REQUIRES(extents_lock);
@@ -59,12 +69,12 @@ slab *extent_slab_of(uintptr_t address);
 void extents_purge_old(uint32_t before) M9_REQUIRES(extents_lock);
 void extents_purge_to(uint64_t keep) M9_REQUIRES(extents_lock);
 
-// Dirty extents beyond this are given back at once. Large blocks come and go in large steps, so it is wide.
-uint64_t extents_dirty_limit() M9_REQUIRES(extents_lock);
-bool extents_dirty_over() M9_REQUIRES(extents_lock);
+// Idle extents (dirty and cached) beyond this are given back at once. Large blocks come and go in large steps, so it is
+// wide.
+uint64_t extents_idle_limit();
 
 struct extent_totals {
-  uint64_t mapped, live, slabs, dirty, clean; // bytes
+  uint64_t mapped, live, cached, slabs, dirty, clean; // bytes
 };
 extent_totals extents_totals() M9_REQUIRES(extents_lock);
 // Calls f for every live large allocation.

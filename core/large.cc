@@ -5,6 +5,7 @@
 #include "core/decay.h"
 #include "core/extent.h"
 #include "core/heap.h"
+#include "core/large_cache.h"
 #include "core/page_map.h"
 #include "core/site.h"
 #include "shim/pages.h"
@@ -21,24 +22,31 @@ struct block {
   bool zeroed;
 };
 
-block block_take(size_t size, size_t alignment, uint16_t tag) {
+block block_take(size_t bytes, size_t alignment, uint16_t tag) {
   locked guard(extents_lock);
   bool zeroed = false;
-  extent *e = extent_take(size, alignment, zeroed);
+  extent *e = extent_take(bytes, alignment, zeroed);
   if (!e)
     return {};
   e->tag = tag;
   return {extent_address(*e), extent_bytes(*e), zeroed};
 }
 
-void count_alloc(uint64_t cell, size_t bytes) {
-  verbs v = heap_verbs();
+// One that this CPU kept.
+block block_take_kept(verbs v, size_t bytes, size_t alignment, uint16_t tag) {
+  extent *e = alignment <= (size_t{1} << page_map_page_shift()) ? large_cache_take(v, bytes) : nullptr;
+  if (!e)
+    return {};
+  extent_hand_out(*e, tag);
+  return {extent_address(*e), bytes, false};
+}
+
+void count_alloc(verbs v, uint64_t cell, size_t bytes) {
   percpu_add(v, cell + 16, bytes);
   percpu_add(v, cell, 1);
 }
 
-void count_free(uint64_t cell, size_t bytes) {
-  verbs v = heap_verbs();
+void count_free(verbs v, uint64_t cell, size_t bytes) {
   percpu_add(v, cell + 24, bytes);
   percpu_add(v, cell + 8, 1);
 }
@@ -51,34 +59,40 @@ void *large_alloc(size_t size, size_t alignment, bool zero, call_frame f) {
     return nullptr;
   uint64_t cell = place_cell(place);
   uint16_t tag = place_tag(place);
-  block b = block_take(size, alignment, tag);
+  verbs v = heap_verbs();
+  size_t bytes = large_bytes(size);
+  block b = block_take_kept(v, bytes, alignment, tag);
+  bool kept = b.address;
+  if (!kept)
+    b = block_take(bytes, alignment, tag);
   if (!b.address && decay_everything())
-    b = block_take(size, alignment, tag);
+    b = block_take(bytes, alignment, tag);
   if (!b.address)
     return nullptr;
-  count_alloc(cell, b.bytes);
-  malloc_type_highuse(cell);
+  count_alloc(v, cell, b.bytes);
   if (zero && !b.zeroed)
     __builtin_memset(b.address, 0, size);
-  decay_tick();
+  if (!kept) {
+    malloc_type_highuse(cell);
+    decay_tick();
+  }
   return b.address;
 }
 
 bool large_free(void *p) {
-  size_t bytes = 0;
-  uint16_t tag = 0;
-  {
+  extent *e = extent_claim(reinterpret_cast<uintptr_t>(p));
+  if (!e)
+    return false;
+  verbs v = heap_verbs();
+  size_t bytes = extent_bytes(*e);
+  uint16_t tag = e->tag;
+  if (!large_cache_put(v, e)) {
     locked guard(extents_lock);
-    extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
-    if (!e)
-      return false;
-    bytes = extent_bytes(*e);
-    tag = e->tag;
     extent_give(e);
-    if (extents_dirty_over())
-      extents_purge_to(extents_dirty_limit() / 2);
+    if (decay_idle_extents() > extents_idle_limit())
+      extents_purge_to(extents_idle_limit() / 2);
   }
-  count_free(cell_of_tag(large_zone, tag), bytes);
+  count_free(v, cell_of_tag(large_zone, tag), bytes);
   decay_tick();
   return true;
 }
@@ -99,8 +113,7 @@ void *large_resize(void *p, size_t size) {
       return nullptr;
     before = extent_bytes(*e);
     tag = e->tag;
-    size_t page = size_t{1} << page_map_page_shift();
-    size = (size + page - 1) & ~(page - 1);
+    size = large_bytes(size);
     if (size != before && !extent_resize(e, size))
       return nullptr;
     after = extent_bytes(*e);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Large allocations: everything above zone_size_max, and alignments above it. Each is an extent; its type counts in the
-// large zone, in number and in bytes (whole pages). In-place growth and shrinking count bytes only.
+// large zone, in number and in bytes (of their size class, or whole pages beyond 8 MiB). In-place growth and shrinking
+// count bytes only.
 #pragma once
 
 #include <cstddef>

@@ -4,9 +4,9 @@
 #include "core/heap.h"
 #include "core/keg.h"
 #include "core/large.h"
+#include "core/large_cache.h"
 #include "core/layout.h"
 #include "core/misuse.h"
-#include "core/page_map.h"
 
 namespace m9 {
 namespace {
@@ -113,8 +113,8 @@ bool size_mismatch(const void *p, size_t size, size_t alignment) {
   unsigned c = alignment > 16 ? class_of_aligned(size, alignment) : size > zone_size_max ? zone_count : class_of(size);
   if (at.zone < zone_count || c < zone_count)
     return c != at.zone;
-  size_t bytes = large_size(p), page = size_t{1} << page_map_page_shift();
-  return bytes != 0 && bytes != ((size + page - 1) & ~(page - 1));
+  size_t bytes = large_size(p);
+  return bytes != 0 && bytes != large_bytes(size);
 }
 
 void *realloc_in_place(void *p, size_t size) {

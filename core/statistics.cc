@@ -257,7 +257,7 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
   zones[zone_count] = {};
   extent_totals large = extents_totals();
   zones[zone_count].used = live_large(all, cells.entries, cpus, counters);
-  zones[zone_count].free = large.dirty + large.clean;
+  zones[zone_count].free = large.cached + large.dirty + large.clean;
   *h = {{},      version,         sizeof(header), byte_order_mark, page_size(),  w.size(),       table_at,
         n,       sizeof(section), heap_mode(),    about.sequence,  process_id(), about.start_ns, clock_real_ns(),
         program, reason,          command};

@@ -3,11 +3,14 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <cstring>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "core/heap.h"
+#include "core/large_cache.h"
 #include "core/page_map.h"
 
 using namespace m9;
@@ -25,7 +28,7 @@ void check_totals(const std::vector<held> &all) M9_UNCHECKED {
     live += extent_bytes(*h.e);
   extent_totals t = extents_totals();
   REQUIRE(t.live == live);
-  REQUIRE(t.live + t.dirty + t.clean + t.slabs == t.mapped);
+  REQUIRE(t.live + t.cached + t.dirty + t.clean + t.slabs == t.mapped);
 }
 
 bool filled(const held &h) {
@@ -99,4 +102,40 @@ TEST_CASE("absurd sizes are refused", "[extent]") M9_UNCHECKED {
   REQUIRE(extent_take(size_t{1} << 62, 1, zeroed) == nullptr);
   REQUIRE(extent_at(4096) == nullptr);
   REQUIRE(extent_around(reinterpret_cast<uintptr_t>(&zeroed)) == nullptr);
+}
+
+TEST_CASE("of many that claim one extent, one gets it", "[extent]") M9_UNCHECKED {
+  heap_enter();
+  extent *e;
+  {
+    locked guard(extents_lock);
+    bool zeroed;
+    e = extent_take(large_bytes(100000), 1, zeroed);
+    REQUIRE(e);
+  }
+  for (int round = 0; round < 1000; round++) {
+    std::atomic<int> claimed = 0;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 2; i++)
+      threads.emplace_back([&] { claimed += extent_claim(e->address) == e; });
+    for (std::thread &t : threads)
+      t.join();
+    REQUIRE(claimed == 1);
+    uint32_t number;
+    REQUIRE((extent_number(*e, number) && extent_of_number(number) == e));
+    extent_hand_out(*e, 1);
+  }
+  REQUIRE(extent_claim(e->address + 4096) == nullptr);
+  locked guard(extents_lock);
+  extent_give(e);
+  REQUIRE(extent_claim(e->address) == nullptr);
+}
+
+TEST_CASE("large blocks have classes of at most a quarter more", "[extent]") {
+  for (size_t size = zone_size_max + 1; size <= large_class_most; size += size / 50) {
+    REQUIRE(large_bytes(size) >= size);
+    REQUIRE(large_bytes(size) < size + size / 4 + 4096);
+    REQUIRE(large_bytes(large_bytes(size)) == large_bytes(size));
+  }
+  REQUIRE(large_bytes(large_class_most + 1) == large_class_most + 4096);
 }
