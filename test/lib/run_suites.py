@@ -75,9 +75,14 @@ def allowed_skips():
 
 def build(step):
     """Configures the step's folder the first time, then builds. False if either fails."""
-    if not (ROOT / step.folder / "build.ninja").exists():
+    options = [*step.options, "-Dtests=enabled"]
+    if (ROOT / step.folder / "build.ninja").exists():
+        # scripts/quickstart may have made it, where the tests could not be built.
+        if run(["meson", "configure", step.folder, "-Dtests=enabled"], stdout=subprocess.DEVNULL) != 0:
+            return False
+    else:
         environment = {**os.environ, "CC": step.compilers[0], "CXX": step.compilers[1]}
-        if run(["meson", "setup", step.folder, *step.options], env=environment, stdout=subprocess.DEVNULL) != 0:
+        if run(["meson", "setup", step.folder, *options], env=environment, stdout=subprocess.DEVNULL) != 0:
             say(f"{step.name}: meson setup failed; its log is {step.folder}/meson-logs/meson-log.txt")
             return False
     return not step.whole or run(["ninja", "-C", step.folder, "--quiet"]) == 0
