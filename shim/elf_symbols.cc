@@ -62,7 +62,8 @@ bool read_sections(long descriptor, const module_facts &facts, symbol_file &file
     const auto &s = sections[i % batch];
     if (s.sh_type == SHT_NOTE && !build_id)
       build_id = notes_have_build_id(descriptor, s, facts);
-    if (s.sh_type == SHT_SYMTAB && s.sh_entsize == sizeof(Elf64_Sym)) {
+    bool wanted = s.sh_type == SHT_SYMTAB || (s.sh_type == SHT_DYNSYM && file.count == 0);
+    if (wanted && s.sh_entsize == sizeof(Elf64_Sym)) {
       file.table = s.sh_offset;
       file.count = s.sh_size / sizeof(Elf64_Sym);
       strings = s.sh_link;

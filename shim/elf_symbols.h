@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The two places where a module's symbols lie: .dynsym in its memory, and .symtab in its file, which only tools map.
-// The file is read by pread, never mapped: it may be cut short by others at any time. Nothing here allocates or locks.
+// The two places where a module's symbols lie: its file, with .symtab or, stripped, .dynsym alone, and .dynsym in its
+// memory. The file is preferred, as reading memory that nobody else touches makes it the process's own. It is read by
+// pread, never mapped: it may be cut short by others at any time. Nothing here allocates or locks.
 #pragma once
 
 #include <cstddef>

@@ -11,13 +11,14 @@ namespace {
 struct entry {
   uint32_t start; // from the module's start
   uint32_t size;
-  uint32_t name; // offset in its string table
+  uint32_t name; // offset in the string table, and is_local
 };
+constexpr uint32_t is_local = 0x80000000;
 constexpr uint64_t symbols_most = uint64_t{1} << 23; // beyond, a table is left alone
 
-// Lies at the start of its own pages; the arrays follow. A symbol's number counts .dynsym's first, then the file's.
-// Those whose start has bucket b in its high bits are order[first[b]] to order[first[b + 1]]: as good as sorted, for
-// two passes over the tables.
+// Lies at the start of its own pages; the arrays follow. The symbols are the file's or, where there is none, those in
+// memory. Those whose start has bucket b in its high bits are entries[first[b]]
+// to entries[first[b + 1]]: as good as sorted, for two passes over the table.
 struct symbol_index {
   size_t bytes;
   const void *dynamic;
@@ -25,9 +26,8 @@ struct symbol_index {
   dynamic_symbols dynamic_table;
   unsigned shift;
   uint32_t buckets;
-  entry *file_entries; // copied, as the file may change
-  uint32_t *first;     // buckets + 2 of them
-  uint32_t *order;
+  uint32_t *first; // buckets + 2 of them
+  entry *entries;
 };
 
 struct indexed_module {
@@ -58,41 +58,58 @@ bool symbol_entry(const Elf64_Sym &s, const module_facts &facts, entry &e) {
   unsigned kind = s.st_info & 15;
   uint64_t at = facts.base + s.st_value - facts.start;
   if (s.st_shndx == SHN_UNDEF || (kind != STT_FUNC && kind != STT_GNU_IFUNC && kind != STT_NOTYPE) || s.st_size == 0 ||
-      s.st_size > UINT32_MAX || at >= facts.end - facts.start)
+      s.st_size > UINT32_MAX || at >= facts.end - facts.start || s.st_name >= is_local)
     return false;
-  e = {uint32_t(at), uint32_t(s.st_size), s.st_name};
+  e = {uint32_t(at), uint32_t(s.st_size), s.st_name | (s.st_info >> 4 == STB_LOCAL ? is_local : 0)};
   return true;
 }
 
-bool index_entry(const symbol_index &index, const module_facts &facts, uint32_t number, entry &e) {
-  if (number < index.dynamic_table.count)
-    return symbol_entry(index.dynamic_table.symbols[number], facts, e);
-  e = index.file_entries[number - index.dynamic_table.count];
-  return e.size != 0;
-}
-
-void file_entries_read(symbol_index &index, const module_facts &facts, long file, Elf64_Sym *buffer) {
-  for (uint64_t i = 0; buffer && i < index.file.count; i += buffer_symbols) {
-    uint64_t n = index.file.count - i < buffer_symbols ? index.file.count - i : buffer_symbols;
-    n = symbol_file_read(file, index.file.table + i * sizeof *buffer, buffer, n * sizeof *buffer) / sizeof *buffer;
-    for (uint64_t k = 0; k < n; k++)
-      symbol_entry(buffer[k], facts, index.file_entries[i + k]); // else it stays 0, which is none
+// Where a module's symbols come from, and room to read them.
+struct symbol_reader {
+  const module_facts &facts;
+  const symbol_index &index;
+  long file;
+  Elf64_Sym *buffer;
+  template <class F> void each(F f) const {
+    uint64_t count = index.file.count ? index.file.count : index.dynamic_table.count;
+    for (uint64_t i = 0; i < count; i += buffer_symbols) {
+      uint64_t n = count - i < buffer_symbols ? count - i : buffer_symbols;
+      const Elf64_Sym *symbols = buffer;
+      if (index.file.count)
+        n = symbol_file_read(file, index.file.table + i * sizeof *buffer, buffer, n * sizeof *buffer) / sizeof *buffer;
+      else
+        symbols = index.dynamic_table.symbols + i;
+      entry e;
+      for (uint64_t k = 0; k < n; k++)
+        if (symbol_entry(symbols[k], facts, e))
+          f(e);
+    }
   }
-}
+};
 
-// Counts what each bucket holds, then puts each symbol into its bucket.
-void index_sort(symbol_index &index, const module_facts &facts) {
-  auto symbols = uint32_t(index.dynamic_table.count + index.file.count);
-  entry e;
-  for (uint32_t i = 0; i < symbols; i++)
-    if (index_entry(index, facts, i, e))
-      index.first[(e.start >> index.shift) + 2]++;
-  for (uint32_t b = 2; b < index.buckets + 2; b++)
-    index.first[b] += index.first[b - 1];
+// A file that changes between the passes gives other symbols to the second: those beyond what was counted are left out.
+symbol_index *index_fill(const symbol_reader &reader, symbol_index &made, uint32_t *counts) {
+  made.first = counts;
+  uint32_t usable = 0;
+  reader.each([&](const entry &e) { counts[(e.start >> made.shift) + 2]++, usable++; });
+  for (uint32_t b = 2; b < made.buckets + 2; b++)
+    counts[b] += counts[b - 1];
+  size_t first_bytes = (made.buckets + 2) * sizeof *made.first;
+  made.bytes = whole_pages(sizeof made + first_bytes + usable * sizeof *made.entries);
+  auto *index = reinterpret_cast<symbol_index *>(map(made.bytes));
+  if (!index)
+    return nullptr;
+  made.first = reinterpret_cast<uint32_t *>(index + 1);
+  made.entries = reinterpret_cast<entry *>(made.first + made.buckets + 2);
+  __builtin_memcpy(made.first, counts, first_bytes);
   // first[b + 1] is where bucket b goes on, and ends up as its end, which is where bucket b + 1 starts.
-  for (uint32_t i = 0; i < symbols; i++)
-    if (index_entry(index, facts, i, e))
-      index.order[index.first[(e.start >> index.shift) + 1]++] = i;
+  reader.each([&](const entry &e) {
+    uint32_t &next = made.first[(e.start >> made.shift) + 1];
+    if (next < usable)
+      made.entries[next++] = e;
+  });
+  *index = made;
+  return index;
 }
 
 symbol_index *index_make(const module_facts &facts) {
@@ -100,38 +117,27 @@ symbol_index *index_make(const module_facts &facts) {
   long file = -1;
   if (facts.end - facts.start > UINT32_MAX)
     return nullptr;
-  if (!dynamic_symbols_of(facts, made.dynamic_table))
-    made.dynamic_table.count = 0;
-  if (!symbol_file_open(facts, made.file, file))
+  bool opened = symbol_file_open(facts, made.file, file);
+  if (!opened || made.file.count > symbols_most)
     made.file.count = 0;
-  if (made.dynamic_table.count > symbols_most)
+  if (made.file.count == 0 &&
+      (!dynamic_symbols_of(facts, made.dynamic_table) || made.dynamic_table.count > symbols_most))
     made.dynamic_table.count = 0;
-  if (made.file.count > symbols_most) {
-    symbol_file_close(file);
-    made.file.count = 0;
-  }
   made.dynamic = facts.dynamic;
   uint64_t symbols = made.dynamic_table.count + made.file.count;
   while (((facts.end - facts.start) >> made.shift) > symbols / symbols_per_bucket + 16)
     made.shift++;
   made.buckets = uint32_t((facts.end - facts.start) >> made.shift) + 1;
-  made.bytes = whole_pages(sizeof made + made.file.count * sizeof *made.file_entries +
-                           (made.buckets + 2) * sizeof *made.first + symbols * sizeof *made.order);
-  size_t buffer_bytes = made.file.count ? buffer_symbols * sizeof(Elf64_Sym) : 0;
-  uintptr_t buffer = buffer_bytes ? map(buffer_bytes) : 0;
-  uintptr_t pages = buffer || !buffer_bytes ? map(made.bytes) : 0;
-  auto *index = reinterpret_cast<symbol_index *>(pages);
-  if (index) {
-    made.file_entries = reinterpret_cast<entry *>(index + 1);
-    made.first = reinterpret_cast<uint32_t *>(made.file_entries + made.file.count);
-    made.order = made.first + made.buckets + 2;
-    *index = made;
-    file_entries_read(*index, facts, file, reinterpret_cast<Elf64_Sym *>(buffer));
-    index_sort(*index, facts);
+  // One piece for the time of the making: what is read of the file, and the counts.
+  size_t buffer_bytes = whole_pages(buffer_symbols * sizeof(Elf64_Sym));
+  size_t bytes = buffer_bytes + whole_pages((made.buckets + 2) * sizeof *made.first);
+  symbol_index *index = nullptr;
+  if (uintptr_t pages = map(bytes)) {
+    symbol_reader reader{facts, made, file, reinterpret_cast<Elf64_Sym *>(pages)};
+    index = index_fill(reader, made, reinterpret_cast<uint32_t *>(pages + buffer_bytes));
+    unmap(pages, bytes);
   }
-  if (buffer)
-    unmap(buffer, buffer_bytes);
-  if (made.file.count)
+  if (opened)
     symbol_file_close(file);
   return index;
 }
@@ -169,17 +175,19 @@ symbol_index *index_of(const module_facts &facts) {
   return slot->index;
 }
 
-bool index_find(const symbol_index &index, const module_facts &facts, uint32_t at, uint32_t &number, entry &best) {
+// The last function to start at or before `at`, where `at` is inside of it; of its names, one that others may use.
+bool index_find(const symbol_index &index, uint32_t at, entry &best) {
   for (uint32_t b = at >> index.shift;; b--) {
     bool any = false, found = false;
     for (uint32_t i = index.first[b]; i < index.first[b + 1]; i++) {
-      entry e;
-      if (!index_entry(index, facts, index.order[i], e) || e.start > at)
+      const entry &e = index.entries[i];
+      if (e.start > at)
         continue;
       any = true;
-      if (at - e.start < e.size && (!found || e.start > best.start)) {
+      bool better =
+          !found || e.start > best.start || (e.start == best.start && (best.name & is_local) > (e.name & is_local));
+      if (at - e.start < e.size && better) {
         best = e;
-        number = index.order[i];
         found = true;
       }
     }
@@ -189,9 +197,9 @@ bool index_find(const symbol_index &index, const module_facts &facts, uint32_t a
   }
 }
 
-bool name_copy(const symbol_index &index, const module_facts &facts, uint32_t number, uint32_t offset, symbol &found) {
+bool name_copy(const symbol_index &index, const module_facts &facts, uint32_t offset, symbol &found) {
   size_t size = sizeof found.name - 1;
-  if (number >= index.dynamic_table.count) {
+  if (index.file.count) {
     long descriptor;
     if (offset >= index.file.strings_size || !symbol_file_reopen(facts, index.file, descriptor))
       return false;
@@ -218,9 +226,8 @@ bool symbol_find(const module_facts &facts, uintptr_t address, symbol &found) {
     return false;
   const symbol_index *index = index_of(facts);
   entry e{};
-  uint32_t number = 0;
-  if (!index || !index_find(*index, facts, uint32_t(address - facts.start), number, e) ||
-      !name_copy(*index, facts, number, e.name, found))
+  if (!index || !index_find(*index, uint32_t(address - facts.start), e) ||
+      !name_copy(*index, facts, e.name & ~is_local, found))
     return false;
   found.start = facts.start + e.start;
   found.size = e.size;
