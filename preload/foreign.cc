@@ -13,6 +13,7 @@
 #include "preload/kinds.h"
 #include "preload/report.h"
 #include "preload/start.h"
+#include "shim/glibc.h"
 #include "shim/modules.h"
 #include "shim/process.h"
 #include "shim/system.h"

@@ -7,18 +7,20 @@
 #include <csignal>
 #include <cstring>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "core/meta.h"
 #include "preload/configuration.h"
 #include "preload/report.h"
+#include "shim/glibc.h"
 #include "shim/lock.h"
 #include "shim/system.h"
 #include "shim/text.h"
 
 extern "C" {
 int __cxa_atexit(void (*f)(void *), void *argument, void *dso);
-int __cxa_at_quick_exit(void (*f)(void *), void *dso);
-int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void *dso);
+[[gnu::weak]] int __cxa_at_quick_exit(void (*f)(void *), void *dso);
+[[gnu::weak]] int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void *dso);
 }
 
 namespace m9 {
@@ -52,6 +54,11 @@ void dump_signal_install(int number) {
 
 __attribute__((constructor(101))) void start(int argc, char **argv, char **environment) {
   static constinit configuration c;
+  if (!gnu_get_libc_version) { // musl gives constructors no arguments
+    argc = 1;
+    argv = &program_invocation_name;
+    environment = environ;
+  }
   if (!secure_execution())
     for (char **e = environment; e && *e; e++)
       if (strncmp(*e, variable, sizeof variable - 1) == 0) {
@@ -63,7 +70,8 @@ __attribute__((constructor(101))) void start(int argc, char **argv, char **envir
   heap_configure(c.heap);
   foreign_start();
   // Of all fork handlers ours prepare last and return first: those of others, registered later, allocate.
-  __register_atfork(heap_fork_prepare, heap_fork_parent, heap_fork_child, nullptr);
+  if (__register_atfork)
+    __register_atfork(heap_fork_prepare, heap_fork_parent, heap_fork_child, nullptr);
   report_start(c, argc, argv);
   if (c.dump_signal)
     dump_signal_install(c.dump_signal);
@@ -72,7 +80,8 @@ __attribute__((constructor(101))) void start(int argc, char **argv, char **envir
   // Registered before the loader registers the destructors of all objects, and for no object, so that it runs after
   // them; what stdio writes after that allocates nothing.
   __cxa_atexit([](void *) { report_exit(); }, nullptr, nullptr);
-  __cxa_at_quick_exit([](void *) { report_exit(); }, nullptr);
+  if (__cxa_at_quick_exit)
+    __cxa_at_quick_exit([](void *) { report_exit(); }, nullptr);
 }
 
 } // namespace

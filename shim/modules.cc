@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "shim/modules.h"
+#include "shim/glibc.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -76,7 +77,7 @@ bool dynamic_symbols_of(const module_facts &facts, dynamic_symbols &table) {
 
 bool module_find(uintptr_t address, module_facts &facts) {
   dl_find_object found;
-  if (_dl_find_object(reinterpret_cast<void *>(address), &found) != 0)
+  if (!object_find(address, found))
     return false;
   facts = {};
   facts.start = reinterpret_cast<uintptr_t>(found.dlfo_map_start);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "shim/percpu.h"
+#include "shim/glibc.h"
 
 #include <atomic>
 #include <linux/membarrier.h>
@@ -60,7 +61,7 @@ bool percpu_reserve_shared() {
 }
 
 bool percpu_rseq_usable(const char *&reason) {
-  if (__rseq_size == 0) {
+  if (!&__rseq_size || __rseq_size == 0) {
     reason = "glibc did not register rseq";
     return false;
   }

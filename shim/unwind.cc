@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "shim/unwind.h"
+#include "shim/glibc.h"
 
 #include <elf.h>
 
@@ -16,7 +17,7 @@ struct module_headers {
 
 bool headers_find(uintptr_t address, module_headers &module) {
   dl_find_object found;
-  if (_dl_find_object(reinterpret_cast<void *>(address), &found) != 0 || !found.dlfo_eh_frame)
+  if (!object_find(address, found) || !found.dlfo_eh_frame)
     return false;
   module.eh_frame_header = reinterpret_cast<uintptr_t>(found.dlfo_eh_frame);
   return program_headers_find(found, module.headers);
@@ -50,7 +51,7 @@ bool table_of(const module_headers &module, cfi_table &table) {
 bool unwind_follows_call(uintptr_t address) {
   dl_find_object found;
   program_headers headers;
-  if (_dl_find_object(reinterpret_cast<void *>(address), &found) != 0 || !program_headers_find(found, headers))
+  if (!object_find(address, found) || !program_headers_find(found, headers))
     return false;
   for (unsigned i = 0; i < headers.count; i++) {
     const auto &s = headers.segments[i];

@@ -271,6 +271,34 @@ def static_child():
     equal(result.stdout, "static child\n" * 2, "stdout")
 
 
+def musl_child():
+    """A child of another C library runs, by the fallback, and its counts are exact; its own child too."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "musl_child.c")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "musl_child")
+        subprocess.run(["musl-gcc", "-O1", "-fno-builtin", "-o", path, source], check=True)
+        result = harness.run_preloaded(["/bin/bash", "-c", f"{path}; true"])
+    equal(result.stdout, "musl child: 400000, its child: 100000\n", "stdout")
+    dumps = [child for child in result.children if child["program"] == "musl_child"]
+    equal([dump["mode"] for dump in dumps], ["fallback"] * 2, "modes")
+    counts = sorted(sum(entry["numallocs"] for entry in dump["types"]) for dump in dumps)
+    equal(counts, [400000, 500000], "allocations of the musl process, and with its own those of its child")
+
+
+def other_class_child():
+    """A 32-bit program: the loader says that it cannot have the library, and runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, program32 = os.path.join(folder, "child.S"), os.path.join(folder, "child")
+        with open(source, "w", encoding="ascii") as file:
+            file.write(".globl _start\n_start: pushl $text\ncall puts\npushl $0\ncall exit\n"
+                       ".section .rodata\ntext: .asciz \"32 bits\"\n")
+        subprocess.run(["as", "--32", "-o", source + ".o", source], check=True)
+        subprocess.run(["ld", "-m", "elf_i386", "-dynamic-linker", "/lib/ld-linux.so.2", "-o", program32, source + ".o",
+                        "-L/lib32", "-l:libc.so.6"], check=True)
+        result = harness.run_preloaded(["/bin/bash", "-c", f"{program32}; true"])
+    equal(result.stdout, "32 bits\n", "stdout")
+
+
 def children_are_silent():
     line = f"/bin/ls / >/dev/null; (/bin/true); {program('endings')} plain; /bin/true; exit 0"
     result = harness.run_preloaded(["/bin/bash", "-c", line], conf={"print": "exit"})
@@ -346,4 +374,4 @@ def exported_names():
 harness.main(underscore_exit, underscore_exit_in_handler, underscore_exit_unsafe, underscore_exit_in_threads,
              quick_exit, exit_with_threads, last_thread, exec_with_threads, spawns, closes_stderr, takes_all_descriptors, started_closed, full_disk, linked_name, unwritable_path, small_disk, read_only_disk,
              no_proc, no_shared_memory, broken_pipe, file_size_limit, few_descriptors, unlimited_stack, fixed_addresses,
-             secure, static_child, children_are_silent, filtered, dumps_while_running, return_addresses, exported_names)
+             secure, static_child, musl_child, other_class_child, children_are_silent, filtered, dumps_while_running, return_addresses, exported_names)
