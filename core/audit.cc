@@ -39,7 +39,7 @@ void tally_clear(tally &t) { __builtin_memset(&t, 0, sizeof t); }
 
 void cell_check(void *context, uint64_t cell, const cell_info &info) {
   auto &w = *static_cast<walk *>(context);
-  if (info.zone != w.zone)
+  if (info.zone != w.zone || info.pool) // a pool's items are not ours to count
     return;
   cell_sums s = cell_read(cell, info.zone);
   uint16_t tag = cell_tag(info.zone, cell);

@@ -78,22 +78,23 @@ cell_info *info_make(uint64_t cell) M9_REQUIRES(malloc_mtx) {
   return page + n % info_page_cells;
 }
 
-uint64_t cell_link(malloc_type &t, unsigned c, uint64_t cell) M9_REQUIRES(malloc_mtx) {
+uint64_t cell_link(malloc_type &t, unsigned c, uint64_t cell, bool pool) M9_REQUIRES(malloc_mtx) {
   cell_info *info = info_make(cell);
   if (!info)
     return 0;
   info->next_of_type = t.ks_handle->first_cell.load(std::memory_order_relaxed);
-  info->zone = c;
+  info->zone = uint16_t(c);
+  info->pool = pool;
   std::atomic_ref(info->type).store(&t, std::memory_order_release);         // pairs with cell_find
   t.ks_handle->first_cell.store(uint32_t(cell), std::memory_order_release); // pairs with malloc_type_stats_read
   return cell;
 }
 
-uint64_t cell_make(malloc_type &t, unsigned c) M9_REQUIRES(malloc_mtx) {
+uint64_t cell_make(malloc_type &t, unsigned c, bool pool = false) M9_REQUIRES(malloc_mtx) {
   tag_range &r = ranges[c];
   if (r.next == r.end && !tags_more(c))
     return 0;
-  uint64_t cell = cell_link(t, c, cell_of_tag(c, r.next));
+  uint64_t cell = cell_link(t, c, cell_of_tag(c, r.next), pool);
   r.next += cell != 0;
   return cell;
 }
@@ -103,7 +104,7 @@ uint64_t cell_make(malloc_type &t, unsigned c) M9_REQUIRES(malloc_mtx) {
 uint64_t cell_for(malloc_type &t, unsigned c) {
   for (uint32_t cell = t.ks_handle->first_cell.load(std::memory_order_relaxed); cell;
        cell = cell_find(cell)->next_of_type)
-    if (cell_find(cell)->zone == c)
+    if (cell_find(cell)->zone == c && !cell_find(cell)->pool)
       return cell;
   malloc_type *other = malloc_type_other();
   if (ranges[c].end == 0 && (!other || !cell_make(*other, c))) // tag 1, before all others
@@ -112,6 +113,15 @@ uint64_t cell_for(malloc_type &t, unsigned c) {
   if (cell == 0)
     folded.fetch_add(&t != other, std::memory_order_relaxed);
   return cell ? cell : cell_of_tag(c, tag_other);
+}
+
+uint64_t cell_for_pool(malloc_type &t) {
+  malloc_type *other = malloc_type_other();
+  if (ranges[large_zone].end == 0 && (!other || !cell_make(*other, large_zone))) // tag 1, before all others
+    return 0;
+  uint64_t cell = cell_make(t, large_zone, true);
+  folded.fetch_add(cell == 0, std::memory_order_relaxed);
+  return cell;
 }
 
 cell_info *cell_find(uint64_t cell) {

@@ -26,8 +26,10 @@ static_assert(cells_offset + window_count * uint64_t{window_bytes} <= percpu_blo
 struct cell_info {
   malloc_type *type;     // (i)
   uint32_t next_of_type; // offset of the type's next cell, 0: last (i)
-  uint32_t zone;         // (i)
+  uint16_t zone;         // (i)
+  bool pool;             // of memory that the program hands out itself: bytes as it says, no items of ours (i)
 };
+static_assert(sizeof(cell_info) == 16);
 
 constexpr unsigned window_of_zone(unsigned c) { return c == large_zone ? 6 : c % 6; }
 constexpr unsigned window_slot(unsigned c) { return c == large_zone ? 0 : c / 6; }
@@ -44,6 +46,8 @@ inline uint64_t cell_of_tag(unsigned c, uint32_t tag) { return zone_cells_offset
 // The cell in which a type counts for a zone, made if it is new; that of "(other)" when tags or memory ran out; 0 only
 // without any memory.
 uint64_t cell_for(malloc_type &t, unsigned c) M9_REQUIRES(malloc_mtx);
+// The cell of a type's own pool, in the large zone's window; 0: tags or memory ran out.
+uint64_t cell_for_pool(malloc_type &t) M9_REQUIRES(malloc_mtx);
 // What a cell stands for; nullptr when it was never given out.
 cell_info *cell_find(uint64_t cell);
 // Calls f for every cell that was given out.

@@ -28,7 +28,8 @@ struct extent {
   uint32_t freed; // decay_now() when it became dirty
   uint16_t tag;   // of a live large allocation
   extent_state state;
-  bool moved; // its pages came by mremap: its mapping merges with no other
+  bool moved;  // its pages came by mremap: its mapping merges with no other
+  bool hidden; // not part of core dumps
 };
 static_assert(sizeof(extent) == 48);
 

@@ -84,11 +84,12 @@ struct module_entry {
 static_assert(sizeof(module_entry) == 72);
 
 constexpr uint32_t no_module = 0xffffffff;
+constexpr uint32_t type_is_declared = 1;
 
 struct type_entry {
   text name;        // ks_shortdesc
   uint32_t module;  // index in modules, or no_module
-  uint32_t flags;   // reserved, 0
+  uint32_t flags;   // bit 0: declared by the program; the others 0
   uint64_t offset;  // of the return address, from the module's load bias
   uint64_t highuse; // bytes: MemUse was at least this at some moment
 };

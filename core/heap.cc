@@ -4,6 +4,7 @@
 #include "core/cell.h"
 #include "core/chain.h"
 #include "core/decay.h"
+#include "core/declared.h"
 #include "core/extent.h"
 #include "core/inherited.h"
 #include "core/keg.h"
@@ -81,6 +82,7 @@ void heap_begin() {
     if (keep_inherited)
       take_over();
   }
+  process_divert_reset(scope_now != nullptr); // of a child's threads there is only this one
   process_set_ready();
   if (configured)
     arm();

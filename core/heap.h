@@ -42,7 +42,14 @@ void heap_fork_parent();
 void heap_fork_child();
 
 // Totals that belong to no type.
-enum class heap_note : uint32_t { foreign_frees, size_mismatches, in_flight_at_fork, inherited_unknown, count };
+enum class heap_note : uint32_t {
+  foreign_frees,
+  size_mismatches,
+  in_flight_at_fork,
+  inherited_unknown,
+  wrong_types,
+  count
+};
 void heap_note_add(heap_note n, uint64_t by = 1);
 uint64_t heap_note_read(heap_note n);
 

@@ -79,6 +79,13 @@ void *large_alloc(size_t size, size_t alignment, bool zero, call_frame f) {
   return b.address;
 }
 
+bool large_hide(void *p) {
+  locked guard(extents_lock);
+  extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
+  e->hidden = pages_dump(e->address, extent_bytes(*e), false);
+  return e->hidden;
+}
+
 bool large_free(void *p) {
   extent *e = extent_claim(reinterpret_cast<uintptr_t>(p));
   if (!e)
@@ -86,6 +93,10 @@ bool large_free(void *p) {
   verbs v = heap_verbs();
   size_t bytes = extent_bytes(*e);
   uint16_t tag = e->tag;
+  if (e->hidden) { // ours alone until it is put back
+    pages_dump(e->address, bytes, true);
+    e->hidden = false;
+  }
   if (!large_cache_put(v, e)) {
     locked guard(extents_lock);
     extent_give(e);
@@ -96,6 +107,14 @@ bool large_free(void *p) {
   decay_tick();
   return true;
 }
+
+namespace {
+bool is_hidden(const void *p) {
+  locked guard(extents_lock);
+  const extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
+  return e && e->hidden;
+}
+} // namespace
 
 size_t large_size(const void *p) {
   locked guard(extents_lock);
@@ -114,7 +133,7 @@ void *large_resize(void *p, size_t size) {
     before = extent_bytes(*e);
     tag = e->tag;
     size = large_bytes(size);
-    if (size != before && !extent_resize(e, size))
+    if (size != before && (e->hidden || !extent_resize(e, size)))
       return nullptr;
     after = extent_bytes(*e);
   }
@@ -129,7 +148,7 @@ void *large_resize(void *p, size_t size) {
 
 void *large_move(void *p, size_t size, call_frame f) {
   size_t bytes = large_size(p);
-  if (bytes < move_least || size < bytes)
+  if (bytes < move_least || size < bytes || is_hidden(p)) // what hides pages would move with them
     return nullptr;
   void *to = large_alloc(size, 1, false, f);
   if (!to)

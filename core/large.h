@@ -14,6 +14,8 @@ namespace m9 {
 
 // `zero`: reads as zeros. nullptr when memory is refused.
 void *large_alloc(size_t size, size_t alignment, bool zero, call_frame f);
+// Keeps the large allocation that starts here out of core dumps as long as it lives. False: the kernel refused.
+bool large_hide(void *p);
 // False: no large allocation starts here.
 bool large_free(void *p);
 // Bytes of the large allocation that starts here, 0 when none does.

@@ -7,6 +7,7 @@
 #include "core/large_cache.h"
 #include "core/layout.h"
 #include "core/misuse.h"
+#include "shim/process.h"
 
 namespace m9 {
 namespace {
@@ -42,6 +43,7 @@ void *malloc_slow(size_t size, call_frame f) {
   if (size > request_most)
     return nullptr;
   heap_enter();
+  process_divert_call();
   return size > zone_size_max ? large_alloc(size, 1, false, f) : zone_alloc(class_of(size), f);
 }
 
@@ -49,6 +51,7 @@ void *calloc_slow(size_t size, call_frame f) {
   if (size > request_most)
     return nullptr;
   heap_enter();
+  process_divert_call();
   if (size > zone_size_max)
     return large_alloc(size, 1, true, f);
   void *p = zone_alloc(class_of(size), f);

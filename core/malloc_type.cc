@@ -109,6 +109,43 @@ malloc_type *malloc_type_of(uintptr_t caller) {
   return t;
 }
 
+namespace {
+
+// A declared type of this name whose module is gone, and is now loaded again.
+malloc_type *declared_before(const char *name, uint32_t number) M9_REQUIRES(malloc_mtx) {
+  if (number == modules_none)
+    return nullptr;
+  for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t)) {
+    const malloc_type_internal &i = *t->ks_handle;
+    if (i.declared && i.gone && text_equal(t->ks_shortdesc, name) &&
+        text_equal(module_get(i.module)->facts.path, module_get(number)->facts.path))
+      return t;
+  }
+  return nullptr;
+}
+
+} // namespace
+
+malloc_type_internal *malloc_type_declare(malloc_type &record) {
+  if (record.ks_handle) // another thread was faster
+    return record.ks_handle;
+  auto at = reinterpret_cast<uintptr_t>(&record);
+  const char *name = record.ks_shortdesc ? record.ks_shortdesc : "(no name)";
+  module_facts facts;
+  uint32_t number = module_find(at, facts) ? module_number(at) : modules_none;
+  malloc_type *t = declared_before(name, number);
+  if (!t)
+    t = type_make(0, number, meta_string(name, text_length(name)));
+  if (!t)
+    return nullptr;
+  malloc_type_internal &i = *t->ks_handle;
+  i.declared = i.named = true;
+  i.gone = false;
+  i.module = number;
+  std::atomic_ref(record.ks_handle).store(&i, std::memory_order_release); // pairs with declared_type
+  return &i;
+}
+
 malloc_type *malloc_type_next(const malloc_type *t) {
   if (t)
     CHECK(t->ks_magic == M_MAGIC, "a malloc_type's ks_magic is bad: the list of types is corrupt");
@@ -130,7 +167,7 @@ template <class Read> malloc_type_stats stats_sum(const malloc_type &t, Read rea
     s.mts_numfrees += c.frees;
     s.mts_memalloced += c.bytes_alloced;
     s.mts_memfreed += c.bytes_freed;
-    if (c.allocs)
+    if (c.allocs && !info.pool)
       s.mts_size |= uint64_t{1} << info.zone;
     cell = info.next_of_type;
   }

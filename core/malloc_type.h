@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// malloc types, with the fields of FreeBSD's sys/malloc.h. One type per call site; a type counts in one cell per zone
-// that it allocates from. Types are made under malloc_mtx, linked at the head of kmemstatistics, never unlinked, and
-// read without a lock. Nothing stores their statistics: malloc_type_stats_read() sums the cells.
+// malloc types, with the fields of FreeBSD's sys/malloc.h. One type per call site, and those that programs declare; a
+// type counts in one cell per zone that it allocates from. Types are made under malloc_mtx, linked at the head of
+// kmemstatistics, never unlinked, and read without a lock. Nothing stores their statistics: malloc_type_stats_read()
+// sums the cells.
 #pragma once
 
 #include <atomic>
@@ -30,9 +31,11 @@ struct malloc_type_stats {
 struct malloc_type_internal {
   uint32_t mti_probes[DTMALLOC_PROBE_MAX]; // no probes yet: 0
   uint8_t mti_zone;                        // the zone of its first allocation
+  bool declared;                           // by the program, with a record of its own (i)
   std::atomic<uint32_t> first_cell;        // offset of a cell, linked on by cell_info::next_of_type; 0: none
+  std::atomic<uint32_t> pool_cell;         // one of them: counts the program's own pool; 0: none
   uintptr_t address;                       // return address of the call site; 0: none (i)
-  uint32_t module;                         // number in modules, or no_module (i)
+  uint32_t module;                         // number in modules, or no_module (t)
   bool gone;                               // its module was unloaded: another may have the address (t)
   bool named;                              // ks_shortdesc has all that dynamic symbols give (t)
   malloc_type_internal *next_in_hash;      // (t)
@@ -56,6 +59,9 @@ extern std::atomic<malloc_type *> kmemstatistics;
 malloc_type *malloc_type_of(uintptr_t caller) M9_REQUIRES(malloc_mtx);
 // The type that sites share when tags or memory ran out.
 malloc_type *malloc_type_other() M9_REQUIRES(malloc_mtx);
+// That of a record in the program's data, which is pointed to it. The type is a copy of ours: the record goes when its
+// module is unloaded, the books stay. A module that is loaded again gets its types back. nullptr only without memory.
+malloc_type_internal *malloc_type_declare(malloc_type &record) M9_REQUIRES(malloc_mtx);
 malloc_type *malloc_type_next(const malloc_type *t); // nullptr starts; checks M_MAGIC
 uint32_t malloc_types_count();
 

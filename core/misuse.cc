@@ -15,10 +15,11 @@ constinit foreign_calls foreign = {};
 
 namespace {
 
-using line = text_buffer<900>;
+using line = misuse_line;
 
-// The type's name with what symbols give, as in the table. The process ends here, so it may take time.
-void type_add(line &text, unsigned zone, uint16_t tag) {
+} // namespace
+
+void misuse_add_type(line &text, unsigned zone, uint16_t tag) {
   locked guard(malloc_mtx);
   const cell_info *info = tag ? cell_find(cell_of_tag(zone, tag & uint16_t(~tag_freed))) : nullptr;
   if (!info) {
@@ -33,6 +34,8 @@ void type_add(line &text, unsigned zone, uint16_t tag) {
     text.add(info->type->ks_shortdesc);
 }
 
+namespace {
+
 line begin(const void *p, const char *call) {
   line text;
   text.add(call).add(" of ").hex(reinterpret_cast<uintptr_t>(p));
@@ -46,7 +49,7 @@ line begin(const void *p, const char *call) {
   if (at.inside) {
     text.add(", inside an item: ").number(at.inside).add(" bytes into ").hex(reinterpret_cast<uintptr_t>(at.start));
     text.add(", ").number(size).add(" bytes of type ");
-    type_add(text, at.zone, tag);
+    misuse_add_type(text, at.zone, tag);
   } else if (tag & tag_freed) {
     if (text_equal(call, "free")) {
       text = begin(p, "double free");
@@ -55,7 +58,7 @@ line begin(const void *p, const char *call) {
       text.add(" after free: an item of ");
     }
     text.number(size).add(" bytes, last of type ");
-    type_add(text, at.zone, tag);
+    misuse_add_type(text, at.zone, tag);
   } else {
     text.add(", which was never allocated: an item of ").number(size).add(" bytes");
   }
@@ -102,7 +105,7 @@ void misuse(const void *p, const char *call) {
   }
   if (tag == 0)
     misuse_foreign(p, call);
-  type_add(text, large_zone, tag);
+  misuse_add_type(text, large_zone, tag);
   panic(text.c_str());
 }
 

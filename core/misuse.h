@@ -5,6 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+
+#include "shim/text.h"
 
 namespace m9 {
 
@@ -18,6 +21,10 @@ extern foreign_calls foreign; // (b) set by preload/
 
 // True when p lies in libc's own heap and looks like a chunk of it, so that `foreign` may have it.
 bool foreign_chunk(const void *p);
+
+// Adds the name of a tag's type, with what symbols give, as in the table. Takes its time, and malloc_mtx.
+using misuse_line = text_buffer<900>;
+void misuse_add_type(misuse_line &text, unsigned zone, uint16_t tag);
 
 [[noreturn]] void misuse(const void *p, const char *call);
 

@@ -3,6 +3,7 @@
 
 #include "core/cell.h"
 #include "core/chain.h"
+#include "core/declared.h"
 #include "core/meta.h"
 #include "core/module.h"
 
@@ -84,7 +85,29 @@ bool sites_start() {
   return table_grow();
 }
 
+namespace {
+
+// The place of a type that needs no caller.
+uint64_t site_of_type(malloc_type_internal &t, unsigned zone) {
+  uint64_t key = declared_key(t) + zone_keys.of_class[zone];
+  if (uint64_t place = site_look(key))
+    return place;
+  locked guard(malloc_mtx);
+  uint64_t cell = cell_for(*t.type, zone);
+  if (!cell)
+    return 0;
+  uint64_t place = uint64_t{cell_tag(zone, cell)} << 32 | cell;
+  if (site_look(key) == 0) // else another thread was faster
+    site_insert(key, place, true);
+  return place;
+}
+
+} // namespace
+
 uint64_t site_find(call_frame frame, unsigned zone) {
+  auto *declared = static_cast<malloc_type_internal *>(frame_subject(frame));
+  if (declared || (declared = scope_now))
+    return site_of_type(*declared, zone);
   uint64_t zone_key = zone_keys.of_class[zone];
   if (uintptr_t caller = chain_caller(frame))
     if (uint64_t place = site_look(caller + zone_key))

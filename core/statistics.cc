@@ -51,10 +51,10 @@ struct string_pool {
   }
 };
 
-constexpr const char *note_names[] = {"foreign frees",     "size mismatches",
-                                      "in flight at fork", "forks whose inherited counts are not known",
-                                      "sites folded",      "calls charged to no CPU"};
-constexpr uint32_t notes = 6;
+constexpr const char *note_names[] = {
+    "foreign frees", "size mismatches",         "in flight at fork",    "forks whose inherited counts are not known",
+    "sites folded",  "calls charged to no CPU", "frees to a wrong type"};
+constexpr uint32_t notes = 7;
 constexpr uint32_t sections = 9; // at most
 
 // What is there, fixed at the start so that both passes agree; what comes later is left to the next image.
@@ -153,8 +153,8 @@ void write_types(type_entry *to, const extent_of &all, string_pool &strings) {
       continue;
     malloc_type_highuse(i.first_cell.load(std::memory_order_relaxed));
     uint64_t base = i.module == modules_none ? 0 : module_get(i.module)->facts.base;
-    to[type_index(*t)] = {name, i.module == modules_none ? no_module : i.module, 0, i.address ? i.address - base : 0,
-                          i.highuse.load(std::memory_order_relaxed)};
+    to[type_index(*t)] = {name, i.module == modules_none ? no_module : i.module, i.declared ? type_is_declared : 0,
+                          i.address ? i.address - base : 0, i.highuse.load(std::memory_order_relaxed)};
   }
 }
 
@@ -185,10 +185,14 @@ void write_zones(zone_entry *to) {
   }
 }
 
+bool is_large(const cell_entry &cell) {
+  return cell.zone == large_zone && !cell_find(cell_of_tag(large_zone, cell.tag))->pool;
+}
+
 uint64_t live_large(const extent_of &all, const cell_entry *cells, const cpu_entry *cpus, const uint64_t *counters) {
   uint64_t live = 0;
   for (uint32_t i = 0; i < all.cells; i++)
-    for (uint32_t p = 0; cells[i].zone == large_zone && p < all.cpus; p++) {
+    for (uint32_t p = 0; is_large(cells[i]) && p < all.cpus; p++) {
       const uint64_t *c = counters + (cpus[p].offset + cells[i].offset) / 8;
       live += c[0] - c[1];
     }
@@ -201,7 +205,8 @@ void write_notes(note_entry *to, string_pool &strings, uint64_t shared) {
                                   heap_note_read(heap_note::in_flight_at_fork),
                                   heap_note_read(heap_note::inherited_unknown),
                                   cell_sites_folded(),
-                                  shared};
+                                  shared,
+                                  heap_note_read(heap_note::wrong_types)};
   for (uint32_t i = 0; i < notes; i++) {
     text name = strings.add(note_names[i]);
     if (to)

@@ -14,6 +14,10 @@ struct call_frame {
   uintptr_t caller() const { return *reinterpret_cast<const uintptr_t *>(cfa - sizeof(uintptr_t)); }
 };
 
+// Slow paths pass a call_frame on to where types are found. One with no stack (cfa 0) says instead what is meant.
+inline call_frame frame_of_subject(const void *subject) { return {0, reinterpret_cast<uintptr_t>(subject)}; }
+inline void *frame_subject(call_frame f) { return f.cfa ? nullptr : reinterpret_cast<void *>(f.rbp); }
+
 // A frame of which only the return address was looked at so far. The functions that take this one are reached by a
 // jump, with the stack and rbp as their caller's caller left them, and make a call_frame of these (shim/arch,
 // M9_FRAME_FINDER).

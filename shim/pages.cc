@@ -77,6 +77,10 @@ bool pages_wipe_on_fork(uintptr_t address, size_t size) {
   return system_call(SYS_madvise, long(address), long(size), MADV_WIPEONFORK) == 0;
 }
 
+bool pages_dump(uintptr_t address, size_t size, bool dump) {
+  return system_call(SYS_madvise, long(address), long(size), dump ? MADV_DODUMP : MADV_DONTDUMP) == 0;
+}
+
 uint64_t pages_purged_bytes() { return purged_bytes.load(std::memory_order_relaxed); }
 uint64_t pages_opened_bytes() { return opened_bytes.load(std::memory_order_relaxed); }
 

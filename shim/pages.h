@@ -27,6 +27,8 @@ bool pages_purge(uintptr_t address, size_t size);
 void pages_populate(uintptr_t address, size_t size, bool to_write);
 // Moves pages onto a mapped range of the same size without copying; the old range stays mapped and reads as zeros.
 bool pages_move(uintptr_t from, size_t size, uintptr_t to);
+// Whether core dumps have these pages. False: the kernel refused.
+bool pages_dump(uintptr_t address, size_t size, bool dump);
 // Private page that any child, however made, sees as zeros. False: the kernel cannot.
 bool pages_wipe_on_fork(uintptr_t address, size_t size);
 

@@ -10,17 +10,33 @@
 namespace m9 {
 
 constinit fast_switch fast = {};
+constinit std::atomic<uint32_t> divert_calls{0};
 
 namespace {
 
 constinit mutex process_lock(lock_rank::process); // the fields below, and `fast`
 uint32_t own_pid;                                 // (i) until a fork
 uint64_t armed_small, armed_medium, armed_zones;  // limits to go back to; zero while off
+std::atomic<uint32_t> diverted;                   // threads that want malloc's fast paths off (a)
+std::atomic<bool> applying;                       // limits_apply looks at `diverted` or acts on what it saw (a)
 
 void limits_store(uint64_t small, uint64_t medium, uint64_t zones) {
   std::atomic_ref(fast.small_limit).store(small, std::memory_order_relaxed);
   std::atomic_ref(fast.medium_limit).store(medium, std::memory_order_relaxed);
   std::atomic_ref(fast.zones_limit).store(zones, std::memory_order_relaxed);
+}
+
+bool malloc_limits_zero() {
+  return std::atomic_ref(fast.small_limit).load() == 0 && std::atomic_ref(fast.medium_limit).load() == 0;
+}
+
+// Sequentially consistent, as in process_divert_begin: that one either is seen here, or sees that we are at work.
+void limits_apply() M9_REQUIRES(process_lock) {
+  applying.store(true);
+  const bool off = fast.vfork_windows.load(std::memory_order_relaxed) != 0;
+  const bool divert = off || diverted.load() != 0;
+  limits_store(divert ? 0 : armed_small, divert ? 0 : armed_medium, off ? 0 : armed_zones);
+  applying.store(false);
 }
 
 } // namespace
@@ -43,8 +59,7 @@ void process_arm(uint64_t small_limit, uint64_t medium_limit, uint64_t zones_lim
   armed_small = small_limit;
   armed_medium = medium_limit;
   armed_zones = zones_limit;
-  if (fast.vfork_windows.load(std::memory_order_relaxed) == 0)
-    limits_store(small_limit, medium_limit, zones_limit);
+  limits_apply();
 }
 
 void process_disarm() { process_arm(0, 0, 0); }
@@ -68,7 +83,34 @@ void process_share_begin() {
 void process_share_end() {
   locked guard(process_lock);
   if (fast.vfork_windows.fetch_sub(1, std::memory_order_release) == 1)
-    limits_store(armed_small, armed_medium, armed_zones);
+    limits_apply();
+}
+
+void process_divert_begin() {
+  diverted.fetch_add(1);
+  divert_calls.store(divert_calls_most, std::memory_order_relaxed); // after the line above: see settle
+  if (!applying.load() && malloc_limits_zero())
+    return;
+  locked guard(process_lock);
+  limits_apply();
+}
+
+void process_divert_end() { diverted.fetch_sub(1); }
+
+// Whoever takes the last call applies the limits. A thread that begins in between has set the number of calls again.
+void process_divert_settle() {
+  uint32_t left = divert_calls.load(std::memory_order_relaxed);
+  if (diverted.load() != 0 || left == 0 ||
+      !divert_calls.compare_exchange_strong(left, left - 1, std::memory_order_relaxed) || left != 1)
+    return;
+  locked guard(process_lock);
+  limits_apply();
+}
+
+void process_divert_reset(uint32_t threads) {
+  diverted.store(threads);
+  divert_calls.store(threads ? divert_calls_most : 0, std::memory_order_relaxed);
+  applying.store(false);
 }
 
 // Called by the vfork of shim/arch before its system call, and after it in the parent.

@@ -36,6 +36,20 @@ void process_disarm();
 void process_share_begin();
 void process_share_end();
 
+// A thread whose allocations must be looked at one by one (core/declared.h): while there is any, malloc's fast paths
+// are off for all threads; free's stay on. After the last, they stay off for so many calls of malloc more: to turn them
+// on and off takes four system calls, and such threads come and go. In a child, how many it has is said anew.
+constexpr uint32_t divert_calls_most = 64;
+extern M9_HIDDEN std::atomic<uint32_t> divert_calls; // that are left; 0: malloc's fast paths are on (a) relaxed
+void process_divert_begin();
+void process_divert_end();
+void process_divert_reset(uint32_t threads);
+void process_divert_settle();
+inline void process_divert_call() { // at malloc's slow paths
+  if (divert_calls.load(std::memory_order_relaxed) != 0)
+    process_divert_settle();
+}
+
 // True in a child that shares the memory of a process of ours. Its rseq area is the
 // parent's and dead, so it must not use the verbs.
 bool process_is_guest();
