@@ -34,6 +34,7 @@ struct malloc_type_internal {
   uintptr_t address;                       // return address of the call site; 0: none (i)
   uint32_t module;                         // number in modules, or no_module (i)
   bool gone;                               // its module was unloaded: another may have the address (t)
+  bool ruled;                              // made by a rule of the user's: for many sites (i)
   bool named;                              // ks_shortdesc has all that dynamic symbols give (t)
   malloc_type_internal *next_in_hash;      // (t)
   struct malloc_type *type;                // (i)
@@ -56,6 +57,8 @@ extern std::atomic<malloc_type *> kmemstatistics;
 malloc_type *malloc_type_of(uintptr_t caller) M9_REQUIRES(malloc_mtx);
 // The type that sites share when tags or memory ran out.
 malloc_type *malloc_type_other() M9_REQUIRES(malloc_mtx);
+// A type that no call site is the only one of, named by a rule.
+malloc_type *malloc_type_make_named(const char *name, size_t size) M9_REQUIRES(malloc_mtx);
 malloc_type *malloc_type_next(const malloc_type *t); // nullptr starts; checks M_MAGIC
 uint32_t malloc_types_count();
 

@@ -69,8 +69,40 @@ std::vector<source_frame> naming::frames(uint32_t module, uint64_t offset) {
   return offset != 0 ? module_info(module).frames(offset - 1) : std::vector<source_frame>();
 }
 
+named_site naming::looked_up(const model_type &type) {
+  named_site site;
+  const std::vector<source_frame> found = frames(type.module, type.offset);
+  if (found.empty())
+    return site;
+  const model_module &about = m.modules[type.module];
+  const source_frame *best = &found.back();
+  for (auto frame = found.rbegin(); frame != found.rend(); ++frame)
+    if (!frame->function.empty() && !is_library_function(frame->function))
+      best = &*frame;
+  site.module = is_generated(about) ? about.path : base_name(about.path);
+  site.function = best->function;
+  site.file = best->file;
+  site.line = best->line;
+  if (found.size() > 1)
+    site.inlined = found;
+  if (!is_generated(about))
+    if (const function_symbol *s = module_info(type.module).symbol(type.offset - 1))
+      site.offset = type.offset - s->start;
+  return site;
+}
+
+std::string naming::symbol_of(const model_type &type) {
+  std::string function = site_name_of(type).function;
+  if (function.empty() && type.module < m.modules.size() && type.offset != 0 && !is_generated(m.modules[type.module]))
+    if (const function_symbol *s = module_info(type.module).symbol(type.offset - 1))
+      function = s->name;
+  return function;
+}
+
 named_site naming::site_of(const model_type &type) {
   named_site site;
+  if ((type.flags & format::type_by_rule) != 0)
+    return site;
   static_cast<site_name &>(site) = site_name_of(type);
   const bool generated = type.module < m.modules.size() && is_generated(m.modules[type.module]);
   if (site.module.empty() && !generated)
@@ -81,25 +113,10 @@ named_site naming::site_of(const model_type &type) {
   site.function = demangle(site.function);
   if (!site.function.empty() && how.source == name_source::automatic)
     return site;
-  const std::vector<source_frame> found = frames(type.module, type.offset);
-  if (found.empty())
-    return site;
-  const source_frame *best = &found.back();
-  for (auto frame = found.rbegin(); frame != found.rend(); ++frame)
-    if (!frame->function.empty() && !is_library_function(frame->function))
-      best = &*frame;
-  if (generated)
-    site.module = m.modules[type.module].path;
-  if (!best->function.empty())
-    site.function = best->function;
-  site.file = best->file;
-  site.line = best->line;
-  if (found.size() > 1)
-    site.inlined = found;
-  if (!generated)
-    if (const function_symbol *s = module_info(type.module).symbol(type.offset - 1))
-      site.offset = type.offset - s->start;
-  return site;
+  named_site found = looked_up(type);
+  if (found.function.empty())
+    found.function = site.function;
+  return found.module.empty() ? site : found;
 }
 
 std::string naming::shown(const model_type &type) {

@@ -40,6 +40,10 @@ public:
 
   const naming_options &options() const { return how; }
   named_site site_of(const model_type &type);
+  // The same by debug information alone, whatever the options say.
+  named_site looked_up(const model_type &type);
+  // The symbol that the type lies in, as it stands in the file (mangled); empty: unknown.
+  std::string symbol_of(const model_type &type);
   // What a table calls it; the type's own name where no better one is known.
   std::string shown(const model_type &type);
   // The functions at a return address, innermost first; empty: unknown. For any place, whatever the options say.

@@ -35,6 +35,7 @@ struct report_options {
   bool csv = false;
   bool percpu = false;
   naming_options names; // of stat
+  std::string types;    // of stat: a file of rules
 };
 
 // A verb that reads FILE and shows it. `more` adds options of its own.

@@ -14,6 +14,7 @@
 #include "tool/naming.h"
 #include "tool/output.h"
 #include "tool/table_output.h"
+#include "tool/type_rules.h"
 #include "tool/verb.h"
 #include "tool/writer.h"
 
@@ -136,15 +137,17 @@ void print_plain(output &out, const model &m) {
 
 void show(output &out, const statistics_view &view, const report_options &options) {
   const bool plain = !options.json && !options.csv && !options.percpu;
-  if (plain && options.names.source == name_source::dump) {
+  if (plain && options.names.source == name_source::dump && options.types.empty()) {
     print_table(out, view);
     return;
   }
   const model recorded = model_of(view);
   naming names(recorded, options.names);
   model m = recorded;
+  if (!options.types.empty())
+    type_rules_apply(m, names, options.types);
   for (size_t i = 0; !options.json && i < m.types.size(); i++)
-    m.types[i].name = names.shown(recorded.types[i]);
+    m.types[i].name = names.shown(m.types[i]);
   if (options.json)
     print_json(out, m, names);
   else if (options.csv && options.percpu)
@@ -167,6 +170,8 @@ void more_options(CLI::App &verb, report_options &options) {
                   "Whence the names of functions: auto (debug information where FILE has none), dump (FILE), debug")
       ->type_name("")
       ->transform(CLI::CheckedTransformer(sources).description(""));
+  verb.add_option("--types", options.types, "Name types by the rules in this file, as MALLOC9_CONF=types: does")
+      ->type_name("");
   verb.add_option("--debug-dir", options.names.debug_folder, "Where debug files are [/usr/lib/debug]")->type_name("");
 }
 
