@@ -41,7 +41,7 @@ def built():
     build("libalpha.so", "-DALPHA", "-shared", "-fPIC")
     build("libbeta.so", "-DBETA", "-shared", "-fPIC")
     for plugin in plugins:
-        build(plugin, "-DPLUGIN", "-shared", "-fPIC")
+        build(plugin, "-DPLUGIN", "-shared", "-fPIC", "-Wl,-soname=" + os.path.basename(plugin))
     build("rules_sample", "-DPROGRAM", f"-L{folder}", "-Wl,--no-as-needed", "-lalpha", "-lbeta", f"-Wl,-rpath,{folder}")
 
 

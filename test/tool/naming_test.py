@@ -232,6 +232,21 @@ def server(debug, asked):
         web.server_close()
 
 
+def on_terminal(dump, **env):
+    """What `stat --names debug` writes on a standard error that is a terminal."""
+    ours, its = os.openpty()
+    argv = [harness.tool(), "stat", "--json", "--names", "debug", dump]
+    with open(ours, "rb", buffering=0) as terminal:
+        with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=its, env=os.environ | env) as process:
+            os.close(its)
+            text = b""
+            with contextlib.suppress(OSError):  # how a terminal says that nobody holds it any more
+                while data := terminal.read(65536):
+                    text += data
+            equal(process.wait(), 0, "status on a terminal")
+    return text.decode()
+
+
 def test_debuginfod():
     with tempfile.TemporaryDirectory() as folder:
         path, debug, asked = build(folder, "g++"), os.path.join(folder, "elsewhere"), []
@@ -246,7 +261,9 @@ def test_debuginfod():
             equal(done.returncode, 0, done.stderr)
             check_sample(json.loads(done.stdout)["types"])
             check(f"/buildid/{build_id(debug)}/debuginfo" in asked, asked)
-        check("fetching" not in done.stderr, f"progress though there is no terminal: {done.stderr}")
+            check("fetching" not in done.stderr, f"progress though there is no terminal: {done.stderr}")
+            shutil.rmtree(os.path.join(folder, "cache"))
+            check("\rmalloc9: fetching names of sample: " in on_terminal(dump, DEBUGINFOD_URLS=url, **home), "progress")
 
 
 def test_debuginfod_hangs():
