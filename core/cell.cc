@@ -124,6 +124,17 @@ uint64_t cell_for_pool(malloc_type &t) {
   return cell;
 }
 
+void cells_move(malloc_type &from, malloc_type &to) {
+  auto &list = from.ks_handle->first_cell;
+  while (uint32_t cell = list.load(std::memory_order_relaxed)) {
+    cell_info &info = *cell_find(cell);
+    list.store(info.next_of_type, std::memory_order_relaxed);
+    info.next_of_type = to.ks_handle->first_cell.load(std::memory_order_relaxed);
+    std::atomic_ref(info.type).store(&to, std::memory_order_release); // pairs with cell_find
+    to.ks_handle->first_cell.store(cell, std::memory_order_release);  // pairs with malloc_type_stats_read
+  }
+}
+
 cell_info *cell_find(uint64_t cell) {
   uint64_t n = (cell - cells_offset) / 16;
   if (cell < cells_offset || n >= window_count * (window_bytes / 16))

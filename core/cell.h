@@ -24,8 +24,8 @@ constexpr uint32_t chunk_bytes = chunk_cells * 16;
 static_assert(cells_offset + window_count * uint64_t{window_bytes} <= percpu_block);
 
 struct cell_info {
-  malloc_type *type;     // (i)
-  uint32_t next_of_type; // offset of the type's next cell, 0: last (i)
+  malloc_type *type;     // (i) once the library is configured: rules may move it before
+  uint32_t next_of_type; // offset of the type's next cell, 0: last; the same
   uint16_t zone;         // (i)
   bool pool;             // of memory that the program hands out itself: bytes as it says, no items of ours (i)
 };
@@ -48,6 +48,8 @@ inline uint64_t cell_of_tag(unsigned c, uint32_t tag) { return zone_cells_offset
 uint64_t cell_for(malloc_type &t, unsigned c) M9_REQUIRES(malloc_mtx);
 // The cell of a type's own pool, in the large zone's window; 0: tags or memory ran out.
 uint64_t cell_for_pool(malloc_type &t) M9_REQUIRES(malloc_mtx);
+// Gives all cells of one type to another.
+void cells_move(malloc_type &from, malloc_type &to) M9_REQUIRES(malloc_mtx);
 // What a cell stands for; nullptr when it was never given out.
 cell_info *cell_find(uint64_t cell);
 // Calls f for every cell that was given out.

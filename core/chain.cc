@@ -2,6 +2,7 @@
 #include "core/chain.h"
 
 #include "core/module.h"
+#include "core/rules.h"
 #include "core/wrapper.h"
 #include "shim/symbols.h"
 #include "shim/unwind.h"
@@ -65,10 +66,13 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
   stack_forget();
   if (!packed || !chain_step(packed, f))
     return frame_known;
+  const rule *r = rules_count ? rule_for(own.frame.module->path, own.frame.name) : nullptr;
+  if (r && r->type.data)
+    return frame_known; // whatever it is, the user has a name for it
   bool has_caller = unwind_follows_call(f.caller()) && frame_look(f.caller(), above);
   if (!has_caller && !generated_code(f.caller()))
     return frame_known; // a table that leads to what is no code is not believed again
-  return wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
+  return r || wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
 }
 
 } // namespace

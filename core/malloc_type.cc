@@ -4,6 +4,7 @@
 #include "core/cell.h"
 #include "core/meta.h"
 #include "core/module.h"
+#include "core/rules.h"
 #include "core/site.h"
 #include "shim/panic.h"
 #include "shim/percpu.h"
@@ -84,6 +85,13 @@ malloc_type *malloc_type_other() {
   return other_type;
 }
 
+malloc_type *malloc_type_make_named(const char *name, size_t size) {
+  malloc_type *t = type_make(0, modules_none, meta_string(name, size));
+  if (t)
+    t->ks_handle->named = t->ks_handle->ruled = true;
+  return t;
+}
+
 malloc_type *malloc_type_of(uintptr_t caller) {
   if (types_count.load(std::memory_order_relaxed) >= hash_size && !hash_grow())
     return nullptr;
@@ -93,6 +101,9 @@ malloc_type *malloc_type_of(uintptr_t caller) {
       return t->type;
   uint32_t number = module_number(caller);
   module *m = number == modules_none ? nullptr : module_get(number);
+  if (m && rules_count != 0)
+    if (malloc_type *t = rule_type_of(caller, m->facts.path))
+      return t;
   if (m && m->jit) { // addresses there come and go
     if (!m->jit_type) {
       m->jit_type = type_make(0, number, m->name);

@@ -37,6 +37,7 @@ struct malloc_type_internal {
   uintptr_t address;                       // return address of the call site; 0: none (i)
   uint32_t module;                         // number in modules, or no_module (t)
   bool gone;                               // its module was unloaded: another may have the address (t)
+  bool ruled;                              // made by a rule of the user's: for many sites (i)
   bool named;                              // ks_shortdesc has all that dynamic symbols give (t)
   malloc_type_internal *next_in_hash;      // (t)
   struct malloc_type *type;                // (i)
@@ -62,6 +63,8 @@ malloc_type *malloc_type_other() M9_REQUIRES(malloc_mtx);
 // That of a record in the program's data, which is pointed to it. The type is a copy of ours: the record goes when its
 // module is unloaded, the books stay. A module that is loaded again gets its types back. nullptr only without memory.
 malloc_type_internal *malloc_type_declare(malloc_type &record) M9_REQUIRES(malloc_mtx);
+// A type that no call site is the only one of, named by a rule.
+malloc_type *malloc_type_make_named(const char *name, size_t size) M9_REQUIRES(malloc_mtx);
 malloc_type *malloc_type_next(const malloc_type *t); // nullptr starts; checks M_MAGIC
 uint32_t malloc_types_count();
 

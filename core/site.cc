@@ -59,7 +59,25 @@ bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
   if (s.place & frame_known)
     return module_was_unloaded(s.key - frame_key);
   const cell_info *info = cell_find(place_cell(s.place));
+  if (info && info->type->ks_handle->ruled) // has sites in other modules, too
+    return module_was_unloaded(s.key - zone_keys.of_class[s.key >> 48]);
   return info && info->type->ks_handle->gone;
+}
+
+// Which entries: all, or those that no longer hold.
+template <class Which> void sites_forget(Which which) M9_REQUIRES(malloc_mtx) {
+  auto forget = [](site &s) { std::atomic_ref(s.key).store(0, std::memory_order_release); };
+  for (site &s : sites_direct)
+    if (which(s))
+      forget(s);
+  uint64_t base = sites.base.load(std::memory_order_relaxed), mask = sites.mask.load(std::memory_order_relaxed);
+  for (uint64_t at = 0; at <= mask; at += sizeof(site)) {
+    site &s = *reinterpret_cast<site *>(base + at);
+    if (which(s)) {
+      forget(s);
+      entries_used--;
+    }
+  }
 }
 
 } // namespace
@@ -126,19 +144,10 @@ uint64_t site_find(call_frame frame, unsigned zone) {
   return place;
 }
 
-void sites_forget_gone() {
-  auto forget = [](site &s) { std::atomic_ref(s.key).store(0, std::memory_order_release); };
-  for (site &s : sites_direct)
-    if (is_gone(s))
-      forget(s);
-  uint64_t base = sites.base.load(std::memory_order_relaxed), mask = sites.mask.load(std::memory_order_relaxed);
-  for (uint64_t at = 0; at <= mask; at += sizeof(site)) {
-    site &s = *reinterpret_cast<site *>(base + at);
-    if (is_gone(s)) {
-      forget(s);
-      entries_used--;
-    }
-  }
+void sites_forget_gone() { sites_forget(is_gone); }
+
+void sites_forget_all() {
+  sites_forget([](const site &s) { return s.key != 0; });
 }
 
 } // namespace m9

@@ -94,5 +94,6 @@ void site_insert(uint64_t key, uint64_t place, bool direct) M9_REQUIRES(malloc_m
 bool sites_start();
 // Drops the entries of types whose module is gone.
 void sites_forget_gone() M9_REQUIRES(malloc_mtx);
+void sites_forget_all() M9_REQUIRES(malloc_mtx);
 
 } // namespace m9

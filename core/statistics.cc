@@ -153,7 +153,8 @@ void write_types(type_entry *to, const extent_of &all, string_pool &strings) {
       continue;
     malloc_type_highuse(i.first_cell.load(std::memory_order_relaxed));
     uint64_t base = i.module == modules_none ? 0 : module_get(i.module)->facts.base;
-    to[type_index(*t)] = {name, i.module == modules_none ? no_module : i.module, i.declared ? type_is_declared : 0,
+    uint32_t flags = (i.declared ? type_is_declared : 0) | (i.ruled ? type_by_rule : 0);
+    to[type_index(*t)] = {name, i.module == modules_none ? no_module : i.module, flags,
                           i.address ? i.address - base : 0, i.highuse.load(std::memory_order_relaxed)};
   }
 }

@@ -45,6 +45,13 @@ bool set_dump(configuration &c, const char *value) {
   return true;
 }
 
+bool set_types(configuration &c, const char *value) {
+  if (!*value || text_length(value) >= sizeof c.types)
+    return false;
+  strcpy(c.types, value);
+  return true;
+}
+
 bool set_signal(configuration &c, const char *value) {
   struct {
     const char *name;
@@ -76,6 +83,8 @@ constexpr key keys[] = {
     {"depth", "8",
      "depth:N             go up to N frames from malloc to the first that is no wrapper (default 8; 1: none)",
      [](configuration &c, const char *v) { return set_number(v, c.heap.depth, 64) && c.heap.depth >= 1; }},
+    {"types", "no rules", "types:FILE          name types by the rules in FILE (libmalloc9(3) has their format)",
+     set_types},
     {"audit", "nothing", "audit:exit          check the books when the program ends, and abort if they do not balance",
      [](configuration &c, const char *v) { return c.audit_exit = text_equal(v, "exit"); }},
     {"help", "false", "help:true           print this list", nullptr},

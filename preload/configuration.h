@@ -16,10 +16,11 @@ struct configuration {
   heap_options heap;
   bool print_exit = false;
   bool audit_exit = false;
-  int dump_signal = 0;       // 0: none
-  char dump[path_most] = {}; // pattern; empty: none
-  bool dump_private = false; // in a folder that whoever set it removes when the process it started has ended
-  uint32_t first_pid = 0;    // the process that was started, as its own constructor noted it
+  int dump_signal = 0;        // 0: none
+  char dump[path_most] = {};  // pattern; empty: none
+  char types[path_most] = {}; // file of rules; empty: none
+  bool dump_private = false;  // in a folder that whoever set it removes when the process it started has ended
+  uint32_t first_pid = 0;     // the process that was started, as its own constructor noted it
 };
 
 // Fills `to` from the value of the variable; prints what is wrong, and the list of keys for help:true.

@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "core/meta.h"
+#include "core/rules.h"
 #include "preload/configuration.h"
 #include "preload/report.h"
 #include "shim/glibc.h"
 #include "shim/lock.h"
+#include "shim/panic.h"
 #include "shim/system.h"
 #include "shim/text.h"
 
@@ -42,6 +44,20 @@ void note_first(char **entry, configuration &c) {
   signals_restore(mask);
 }
 
+void load_rules(const char *path) {
+  rules_error error;
+  long result = rules_load(path, error);
+  if (result == 0 && !error.what)
+    return;
+  text_buffer<path_most + 256> line;
+  line.add("MALLOC9_CONF: types: ").add(path).put(':');
+  if (error.what)
+    line.number(error.line).put(':').number(error.column).add(": ").add(error.what);
+  else
+    line.put(' ').add(error_text(result));
+  complain(line.add(", using no rules").c_str());
+}
+
 void dump_signal_handler(int) { report_dump(); }
 
 void dump_signal_install(int number) {
@@ -67,6 +83,8 @@ __attribute__((constructor(101))) void start(int argc, char **argv, char **envir
         break;
       }
   c.heap.keep_inherited = c.dump[0]; // the table is printed by the first process only, so no fork pays for that
+  if (c.types[0])
+    load_rules(c.types);
   heap_configure(c.heap);
   foreign_start();
   // Of all fork handlers ours prepare last and return first: those of others, registered later, allocate.

@@ -71,6 +71,30 @@ long file_read(const char *path, char *to, size_t size) {
   return long(done);
 }
 
+long file_read_regular(const char *path, char *to, size_t size) {
+  long fd = system_call(SYS_openat, AT_FDCWD, long(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0)
+    return fd;
+  struct stat about {};
+  size_t done = 0;
+  long n = system_call(SYS_fstat, fd, long(&about));
+  if (n == 0 && !S_ISREG(about.st_mode))
+    n = -EINVAL;
+  else if (n == 0 && uint64_t(about.st_size) > size)
+    n = -EFBIG;
+  while (n == 0 && done < size) {
+    long got = system_call(SYS_read, fd, long(to + done), long(size - done));
+    if (got == 0)
+      break;
+    if (got > 0)
+      done += size_t(got);
+    else if (got != -EINTR)
+      n = got;
+  }
+  system_call(SYS_close, fd);
+  return n < 0 ? n : long(done);
+}
+
 bool link_read(const char *path, char *to, size_t size) {
   long n = system_call(SYS_readlinkat, AT_FDCWD, long(path), long(to), long(size));
   if (n < 0 || size_t(n) >= size)
@@ -189,6 +213,8 @@ const char *error_text(long negated_errno) {
     return "broken pipe";
   case ELOOP:
     return "is a symbolic link";
+  case EINVAL:
+    return "is not a regular file";
   case ENOMEM:
     return "out of memory";
   default:

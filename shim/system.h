@@ -20,6 +20,8 @@ uint32_t cpu_ids_possible();               // one more than the highest CPU id t
 
 // Reads a file from its start; returns the bytes read, at most `size`, or -1.
 long file_read(const char *path, char *to, size_t size);
+// The same of a regular file that fits; below 0: a negated errno, EINVAL for what is no such file.
+long file_read_regular(const char *path, char *to, size_t size);
 // Target of a symbolic link, terminated; false when it cannot be read or does not fit.
 bool link_read(const char *path, char *to, size_t size);
 

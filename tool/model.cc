@@ -32,7 +32,7 @@ void read_names(model &m, const statistics_view &view) {
   for (uint32_t i = 0; i < view_count(view, section_kind::types); i++) {
     const format::type_entry e = view_type(view, i);
     const uint32_t module = e.module < m.modules.size() ? e.module : format::no_module;
-    m.types.push_back({string_of(view, e.name), module, e.offset, e.highuse, {}});
+    m.types.push_back({string_of(view, e.name), module, e.offset, e.highuse, e.flags, {}});
   }
   for (uint32_t i = 0; i < view_count(view, section_kind::zones); i++) {
     const format::zone_entry e = view_zone(view, i);

@@ -50,6 +50,7 @@ struct model_type {
   uint32_t module = format::no_module; // index in model::modules
   uint64_t offset = 0;
   uint64_t highuse = 0; // bytes, as recorded
+  uint32_t flags = 0;   // format::type_by_rule, ...
   std::vector<model_cell> cells;
 };
 

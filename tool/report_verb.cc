@@ -9,7 +9,8 @@
 namespace m9::tool {
 
 void add_report_verb(CLI::App &app, const std::string &name, const std::string &about, const std::string &footer,
-                     void (*show)(output &out, const statistics_view &view, const report_options &options)) {
+                     void (*show)(output &out, const statistics_view &view, const report_options &options),
+                     void (*more)(CLI::App &verb, report_options &options)) {
   auto *verb = app.add_subcommand(name, about);
   auto options = std::make_shared<report_options>();
   verb->add_option("FILE", options->file,
@@ -19,6 +20,8 @@ void add_report_verb(CLI::App &app, const std::string &name, const std::string &
   auto *json = verb->add_flag("--json", options->json, "Print JSON, per-CPU figures included");
   verb->add_flag("--csv", options->csv, "Print comma-separated values")->excludes(json);
   verb->add_flag("--percpu", options->percpu, "Print a line for each CPU, with what was counted there");
+  if (more != nullptr)
+    more(*verb, *options);
   verb->footer(footer);
   verb->callback([options, show] {
     const dump_file dump = dump_load(options->file);

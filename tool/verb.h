@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "core/view.h"
+#include "tool/naming.h"
 #include "tool/output.h"
 
 namespace m9::tool {
@@ -33,10 +34,13 @@ struct report_options {
   bool json = false;
   bool csv = false;
   bool percpu = false;
+  naming_options names; // of stat
+  std::string types;    // of stat: a file of rules
 };
 
-// A verb that reads FILE and shows it.
+// A verb that reads FILE and shows it. `more` adds options of its own.
 void add_report_verb(CLI::App &app, const std::string &name, const std::string &about, const std::string &footer,
-                     void (*show)(output &out, const statistics_view &view, const report_options &options));
+                     void (*show)(output &out, const statistics_view &view, const report_options &options),
+                     void (*more)(CLI::App &verb, report_options &options) = nullptr);
 
 } // namespace m9::tool

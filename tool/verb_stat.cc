@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // malloc9 stat: who holds the memory, as `vmstat -m` says it. The plain table is core/table.h's, as the library prints
-// it; JSON goes out type by type, since there may be many.
+// it; JSON goes out type by type, since there may be many. JSON keeps each type's recorded name, which tells types of
+// different runs apart, beside the names for people; the others show one name.
 #include <algorithm>
 #include <numeric>
 
 #include <nlohmann/json.hpp>
 
+#include "tool/dump_file.h"
 #include "tool/error.h"
 #include "tool/model.h"
+#include "tool/naming.h"
 #include "tool/output.h"
 #include "tool/table_output.h"
+#include "tool/type_rules.h"
 #include "tool/verb.h"
+#include "tool/writer.h"
 
 namespace m9::tool {
 namespace {
@@ -24,9 +29,25 @@ ordered_json counts_json(const counts &c) {
   return {{"numallocs", c.numallocs}, {"numfrees", c.numfrees}, {"memalloced", c.memalloced}, {"memfreed", c.memfreed}};
 }
 
-ordered_json type_json(const model &m, const model_type &type) {
+void add_site(ordered_json &json, const std::string &function, const std::string &file, uint32_t line) {
+  if (!function.empty())
+    json["function"] = function;
+  if (!file.empty())
+    json["file"] = file;
+  if (!file.empty() && line != 0)
+    json["line"] = line;
+}
+
+ordered_json type_json(const model &m, const model_type &type, naming &names) {
   const counts total = type_total(type), inherited = type_inherited(type);
   ordered_json json = {{"type", type.name}};
+  const named_site site = names.site_of(type);
+  add_site(json, site.function, site.file, site.line);
+  for (const source_frame &frame : site.inlined) {
+    ordered_json &list = json["inlined"];
+    list.push_back(ordered_json::object());
+    add_site(list.back(), frame.function, frame.file, frame.line);
+  }
   json.update(counts_json(operations(m, total, inherited)));
   json["inuse"] = total.inuse();
   json["memuse"] = total.memuse();
@@ -46,7 +67,7 @@ ordered_json type_json(const model &m, const model_type &type) {
   return json;
 }
 
-void print_json(output &out, const model &m) {
+void print_json(output &out, const model &m, naming &names) {
   out.print(R"({{"program": {}, "pid": {}, "mode": "{}", "mode_reason": {}, "command": {}, "notes": {{)",
             dump(m.program), m.pid, view_mode_name(m.mode), dump(m.mode_reason), dump(m.command));
   for (size_t i = 0; i < m.notes.size(); i++)
@@ -54,7 +75,7 @@ void print_json(output &out, const model &m) {
   out.put(R"(}, "types": [)");
   const char *before = "\n";
   for (const uint32_t i : types_sorted(m)) {
-    out.print("{}{}", before, dump(type_json(m, m.types[i])));
+    out.print("{}{}", before, dump(type_json(m, m.types[i], names)));
     before = ",\n";
   }
   out.put("\n]}\n");
@@ -108,17 +129,50 @@ void print_by_cpu(output &out, const model &m) {
   }
 }
 
+void print_plain(output &out, const model &m) {
+  const std::string bytes = model_write(m);
+  const dump_file renamed = dump_from_bytes("", reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size());
+  print_table(out, renamed.view);
+}
+
 void show(output &out, const statistics_view &view, const report_options &options) {
-  if (options.json)
-    print_json(out, model_of(view));
-  else if (options.csv && options.percpu)
-    print_csv_by_cpu(out, model_of(view));
-  else if (options.csv)
-    print_csv(out, model_of(view));
-  else if (options.percpu)
-    print_by_cpu(out, model_of(view));
-  else
+  const bool plain = !options.json && !options.csv && !options.percpu;
+  if (plain && options.names.source == name_source::dump && options.types.empty()) {
     print_table(out, view);
+    return;
+  }
+  const model recorded = model_of(view);
+  naming names(recorded, options.names);
+  model m = recorded;
+  if (!options.types.empty())
+    type_rules_apply(m, names, options.types);
+  for (size_t i = 0; !options.json && i < m.types.size(); i++)
+    m.types[i].name = names.shown(m.types[i]);
+  if (options.json)
+    print_json(out, m, names);
+  else if (options.csv && options.percpu)
+    print_csv_by_cpu(out, m);
+  else if (options.csv)
+    print_csv(out, m);
+  else if (options.percpu)
+    print_by_cpu(out, m);
+  else
+    print_plain(out, m);
+  out.finish();
+  for (const std::string &problem : names.problems())
+    complain("note: " + problem);
+}
+
+void more_options(CLI::App &verb, report_options &options) {
+  const std::map<std::string, name_source> sources{
+      {"auto", name_source::automatic}, {"dump", name_source::dump}, {"debug", name_source::debug}};
+  verb.add_option("--names", options.names.source,
+                  "Whence the names of functions: auto (debug information where FILE has none), dump (FILE), debug")
+      ->type_name("")
+      ->transform(CLI::CheckedTransformer(sources).description(""));
+  verb.add_option("--types", options.types, "Name types by the rules in this file, as MALLOC9_CONF=types: does")
+      ->type_name("");
+  verb.add_option("--debug-dir", options.names.debug_folder, "Where debug files are [/usr/lib/debug]")->type_name("");
 }
 
 } // namespace
@@ -129,7 +183,7 @@ void add_stat(CLI::App &app) {
       "One line per type of allocation: how many are in use, the bytes they hold, the most bytes they were seen\n"
       "to hold (>=: at least), how often one was requested, and the sizes of the items that were given.\n\n"
       "Example:\n  MALLOC9_CONF=dump:ls.m9 LD_PRELOAD=libmalloc9.so ls\n  malloc9 stat ls.m9",
-      show);
+      show, more_options);
 }
 
 } // namespace m9::tool

@@ -53,7 +53,7 @@ void write_names(writer &w, const model &m) {
   w.section(section_kind::modules, modules);
   std::vector<format::type_entry> types;
   for (const model_type &type : m.types)
-    types.push_back({w.text(type.name), type.module, 0, type.offset, type.highuse});
+    types.push_back({w.text(type.name), type.module, type.flags, type.offset, type.highuse});
   w.section(section_kind::types, types);
   std::vector<format::zone_entry> zones;
   for (const model_zone &z : m.zones)

@@ -16,7 +16,7 @@ MAY_INCLUDE = {
     "shim": r"shim/",
     "core": r"(shim|core)/(?!arch/)",
     "preload": r"(shim|core|preload)/(?!arch/)",
-    "tool": r"tool/|core/(format|view|table)\.h$",
+    "tool": r"tool/|core/(format|view|table|rule_file)\.h$",
     "test": r"",
 }
 FREESTANDING = {"atomic", "bit", "compare", "concepts", "cstdarg", "cstddef", "cstdint", "initializer_list", "limits",
