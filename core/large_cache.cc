@@ -43,7 +43,7 @@ size_t large_bytes(size_t size) {
 
 extent *large_cache_take(verbs v, size_t bytes) {
   const uint32_t *cache = cache_of(bytes);
-  uint32_t number;
+  uint32_t number = 0;
   if (!cache || percpu_pop_many(v, *cache, &number, 1) == 0)
     return nullptr;
   decay_account_extents(-int64_t(bytes));
@@ -53,7 +53,7 @@ extent *large_cache_take(verbs v, size_t bytes) {
 bool large_cache_put(verbs v, extent *e) {
   size_t bytes = extent_bytes(*e);
   const uint32_t *cache = cache_of(bytes);
-  uint32_t number;
+  uint32_t number = 0;
   if (!cache || e->moved || decay_idle_extents() + bytes > extents_idle_limit() || !extent_number(*e, number))
     return false;
   decay_account_extents(int64_t(bytes)); // before another CPU may take it

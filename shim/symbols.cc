@@ -175,6 +175,17 @@ symbol_index *index_of(const module_facts &facts) {
   return slot->index;
 }
 
+// The same, read again.
+symbol_index *index_anew(const module_facts &facts) {
+  for (unsigned i = 0; i < modules_count; i++)
+    if (auto &m = modules[i]; m.index && same_module(m, facts)) {
+      unmap(reinterpret_cast<uintptr_t>(m.index), m.index->bytes);
+      m.index = index_make(facts);
+      return m.index;
+    }
+  return nullptr;
+}
+
 // The last function to start at or before `at`, where `at` is inside of it; of its names, one that others may use.
 bool index_find(const symbol_index &index, uint32_t at, entry &best) {
   for (uint32_t b = at >> index.shift;; b--) {
@@ -226,8 +237,12 @@ bool symbol_find(const module_facts &facts, uintptr_t address, symbol &found) {
     return false;
   const symbol_index *index = index_of(facts);
   entry e{};
-  if (!index || !index_find(*index, uint32_t(address - facts.start), e) ||
-      !name_copy(*index, facts, e.name & ~is_local, found))
+  if (!index || !index_find(*index, uint32_t(address - facts.start), e))
+    return false;
+  // Where the file is another one by now, what was read of it says nothing: then once more.
+  if (!name_copy(*index, facts, e.name & ~is_local, found) &&
+      (!index->file.count || !(index = index_anew(facts)) || !index_find(*index, uint32_t(address - facts.start), e) ||
+       !name_copy(*index, facts, e.name & ~is_local, found)))
     return false;
   found.start = facts.start + e.start;
   found.size = e.size;
