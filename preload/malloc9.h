@@ -10,6 +10,8 @@
 // Names that begin with m9_ are the library's side of it.
 #pragma once
 
+// C reads this too. NOLINTBEGIN(modernize-use-using,modernize-use-nullptr)
+
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
@@ -193,3 +195,4 @@ private:
 #define MALLOC9_SCOPE(type)                                                                                            \
   struct malloc_type *M9_JOIN(m9_scope_at_, __LINE__) __attribute__((cleanup(m9_scope_end), unused)) =                 \
       malloc9_scope_push(type)
+// NOLINTEND(modernize-use-using,modernize-use-nullptr)

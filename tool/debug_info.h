@@ -50,10 +50,10 @@ private:
   static const extent *innermost(const std::vector<extent> &sorted, uint64_t address);
 
   void read_units();
-  void read_functions(unit &u);
+  static void read_functions(unit &u);
   void read_symbols(Elf *elf);
   std::string name_of(Dwarf_Die &die);
-  std::string qualified_name(Dwarf_Die &die);
+  static std::string qualified_name(Dwarf_Die &die);
 
   debug_files files;
   std::unique_ptr<Dwarf, int (*)(Dwarf *)> alternate, dwarf; // the second refers to the first
