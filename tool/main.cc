@@ -6,6 +6,7 @@
 #include <new>
 #include <sstream>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "tool/error.h"

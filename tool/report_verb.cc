@@ -3,6 +3,8 @@
 // What the verbs that print statistics have in common: their options, and how they come to a file.
 #include <memory>
 
+#include <CLI/CLI.hpp>
+
 #include "tool/dump_file.h"
 #include "tool/verb.h"
 

@@ -7,11 +7,14 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "core/view.h"
 #include "tool/naming.h"
 #include "tool/output.h"
+
+// CLI11 is what takes longest to compile: only verbs that declare options of their own include it.
+namespace CLI {
+class App;
+}
 
 namespace m9::tool {
 

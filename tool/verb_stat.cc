@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "tool/dump_file.h"

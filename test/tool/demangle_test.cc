@@ -3,7 +3,6 @@
 // Mangled names as compilers write them: C++, both manglings of Rust, and what is none.
 #include "tool/demangle.h"
 
-#define CATCH_CONFIG_MAIN
 #include <catch2/catch.hpp>
 
 using m9::tool::demangle;

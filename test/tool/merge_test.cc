@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Models, their sums, the writer, and merging.
-#define CATCH_CONFIG_MAIN
 #include "tool/merge.h"
 
 #include <catch2/catch.hpp>
