@@ -44,7 +44,10 @@ uint64_t decay_idle() {
   return bytes > 0 ? uint64_t(bytes) : 0;
 }
 
-uint64_t decay_idle_extents() { return uint64_t(idle_extents.load(std::memory_order_relaxed)); }
+uint64_t decay_idle_extents() {
+  int64_t bytes = idle_extents.load(std::memory_order_relaxed);
+  return bytes > 0 ? uint64_t(bytes) : 0;
+}
 
 bool decay_over() {
   return idle_slabs.load(std::memory_order_relaxed) > int64_t(idle_least + pages_opened_bytes() / 64);

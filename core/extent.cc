@@ -363,11 +363,13 @@ void extents_purge_to(uint64_t keep) {
         return;
 }
 
-// In address space; much of it is never touched. 256 MiB let blocks of up to 8 MiB come and go without a system call.
+// In address space; much of it is never touched. 256 MiB let blocks of up to 8 MiB come and go with few
+// system calls.
 uint64_t extents_idle_limit() { return (layout_is_compact() ? 32 : 256) * uint64_t{1024} * 1024; }
 
 extent_totals extents_totals() {
-  uint64_t dirty = sets[0].bytes, clean = sets[1].bytes, cached = decay_idle_extents() - dirty;
+  uint64_t dirty = sets[0].bytes, clean = sets[1].bytes, idle = decay_idle_extents();
+  uint64_t cached = idle > dirty ? idle - dirty : 0; // in a child it may be off by what was in flight at the fork
   return {mapped_bytes, mapped_bytes - slab_bytes - dirty - clean - cached, cached, slab_bytes, dirty, clean};
 }
 
@@ -380,6 +382,7 @@ void extents_for_each_live(void (*f)(void *, const extent &), void *context) {
 }
 
 void extents_abandon() {
+  decay_account_extents(-int64_t(sets[0].bytes));
   for (extent_set &s : sets)
     s = {};
 }

@@ -85,8 +85,7 @@ static_assert(sizeof(module_entry) == 72);
 
 constexpr uint32_t no_module = 0xffffffff;
 constexpr uint32_t type_is_declared = 1; // by the program
-
-constexpr uint32_t type_by_rule = 2; // named by a rule of the user's, which may take in many sites
+constexpr uint32_t type_by_rule = 2;     // named by a rule of the user's, which may take in many sites
 
 struct type_entry {
   text name;        // ks_shortdesc

@@ -51,6 +51,12 @@ void count_free(verbs v, uint64_t cell, size_t bytes) {
   percpu_add(v, cell + 8, 1);
 }
 
+bool is_hidden(const void *p) {
+  locked guard(extents_lock);
+  const extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
+  return e && e->hidden;
+}
+
 } // namespace
 
 void *large_alloc(size_t size, size_t alignment, bool zero, call_frame f) {
@@ -107,14 +113,6 @@ bool large_free(void *p) {
   decay_tick();
   return true;
 }
-
-namespace {
-bool is_hidden(const void *p) {
-  locked guard(extents_lock);
-  const extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
-  return e && e->hidden;
-}
-} // namespace
 
 size_t large_size(const void *p) {
   locked guard(extents_lock);

@@ -110,14 +110,16 @@ size_t usable_size(const void *p, const char *call) {
   return size ? size : foreign.usable_size(const_cast<void *>(p));
 }
 
+size_t size_served(size_t size, size_t alignment) {
+  unsigned c = alignment > 16 ? class_of_aligned(size, alignment) : size > zone_size_max ? zone_count : class_of(size);
+  return c < zone_count ? class_size(c) : large_bytes(size);
+}
+
 bool size_mismatch(const void *p, size_t size, size_t alignment) {
   heap_enter();
   item_place at = layout_find(p);
-  unsigned c = alignment > 16 ? class_of_aligned(size, alignment) : size > zone_size_max ? zone_count : class_of(size);
-  if (at.zone < zone_count || c < zone_count)
-    return c != at.zone;
-  size_t bytes = large_size(p);
-  return bytes != 0 && bytes != large_bytes(size);
+  size_t has = at.zone < zone_count ? class_size(at.zone) : large_size(p);
+  return has != 0 && has != size_served(size, alignment);
 }
 
 void *realloc_in_place(void *p, size_t size) {

@@ -103,6 +103,7 @@ void *realloc_in_place(void *p, size_t size);                    // p when it ca
 void *aligned_slow(size_t alignment, size_t size, call_frame f); // alignment: a power of two
 size_t usable_size(const void *p, const char *call);
 size_t checked_size(const void *p, const char *call);             // as usable_size, but 0 for a block of libc's own
+size_t size_served(size_t size, size_t alignment);                // usable size of what such a request gets
 bool size_mismatch(const void *p, size_t size, size_t alignment); // what free_sized was told does not fit the block
 
 } // namespace m9

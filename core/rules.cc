@@ -63,7 +63,7 @@ long rules_load(const char *path, rules_error &error) {
   if (!pages)
     return no_memory;
   auto *text = reinterpret_cast<char *>(pages);
-  long size = file_read_regular(path, text, rules_bytes_most);
+  long size = file_read(path, text, rules_bytes_most);
   bool good = true;
   if (size > 0) {
     locked guard(malloc_mtx);

@@ -50,7 +50,7 @@ struct declared_kind {
 std::atomic<uint64_t> failed_ms; // clock_coarse_ms() of the last NULL, 0: there was none (a) relaxed
 
 // M_ZERO is for all that malloc_usable_size gives, so that realloc9 with M_ZERO has nothing to remember.
-size_t usable(size_t size) { return size <= zone_size_max ? class_size(class_of(size)) : large_bytes(size); }
+size_t usable(size_t size) { return size_served(size, 1); }
 
 void *hidden_alloc(size_t size, malloc_type_internal *t, bool zero) {
   heap_enter();

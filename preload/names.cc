@@ -3,7 +3,6 @@
 // libc's allocation functions, as POSIX, C23 and glibc's manual give them. preload/names.list has all exported names.
 #include <cstdio>
 
-#include "core/large_cache.h"
 #include "preload/kinds.h"
 
 using namespace m9;
@@ -45,8 +44,7 @@ M9_EXPORT void free_aligned_sized(void *p, size_t alignment, size_t size) { free
 // jemalloc's: the low six bits of flags are the logarithm of the alignment.
 M9_EXPORT void sdallocx(void *p, size_t size, int flags) { free_checked(p, size, size_t{1} << (flags & 63)); }
 M9_EXPORT size_t nallocx(size_t size, int flags) {
-  unsigned c = class_of_aligned(size ? size : 1, size_t{1} << (flags & 63));
-  return c < zone_count ? class_size(c) : size > PTRDIFF_MAX ? 0 : large_bytes(size);
+  return size > PTRDIFF_MAX ? 0 : size_served(size ? size : 1, size_t{1} << (flags & 63));
 }
 M9_EXPORT size_t malloc_good_size(size_t size) { return nallocx(size, 0); }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "shim/modules.h"
-#include "shim/glibc.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -9,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "shim/elf_symbols.h"
+#include "shim/glibc.h"
 #include "shim/program_headers.h"
 #include "shim/syscall.h"
 #include "shim/text.h"

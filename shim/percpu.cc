@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "shim/percpu.h"
-#include "shim/glibc.h"
 
 #include <atomic>
 #include <linux/membarrier.h>
@@ -8,6 +7,7 @@
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 
+#include "shim/glibc.h"
 #include "shim/pages.h"
 #include "shim/panic.h"
 #include "shim/syscall.h"

@@ -55,23 +55,6 @@ uint32_t cpu_ids_possible() {
 }
 
 long file_read(const char *path, char *to, size_t size) {
-  long fd = system_call(SYS_openat, AT_FDCWD, long(path), O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
-    return -1;
-  size_t done = 0;
-  while (done < size) {
-    long n = system_call(SYS_read, fd, long(to + done), long(size - done));
-    if (n == -EINTR)
-      continue;
-    if (n <= 0)
-      break;
-    done += size_t(n);
-  }
-  system_call(SYS_close, fd);
-  return long(done);
-}
-
-long file_read_regular(const char *path, char *to, size_t size) {
   long fd = system_call(SYS_openat, AT_FDCWD, long(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
     return fd;
@@ -79,7 +62,7 @@ long file_read_regular(const char *path, char *to, size_t size) {
   size_t done = 0;
   long n = system_call(SYS_fstat, fd, long(&about));
   if (n == 0 && !S_ISREG(about.st_mode))
-    n = -EINVAL;
+    n = -EMEDIUMTYPE;
   else if (n == 0 && uint64_t(about.st_size) > size)
     n = -EFBIG;
   while (n == 0 && done < size) {
@@ -213,7 +196,7 @@ const char *error_text(long negated_errno) {
     return "broken pipe";
   case ELOOP:
     return "is a symbolic link";
-  case EINVAL:
+  case EMEDIUMTYPE: // file_read says so
     return "is not a regular file";
   case ENOMEM:
     return "out of memory";

@@ -18,10 +18,9 @@ void wait_ms(uint32_t ms);                 // at least, unless a signal comes
 bool secure_execution();                   // setuid and the like: the environment is not to be trusted
 uint32_t cpu_ids_possible();               // one more than the highest CPU id that may be seen
 
-// Reads a file from its start; returns the bytes read, at most `size`, or -1.
+// Reads a regular file of at most `size` bytes; returns how many it has, or a negated errno: EMEDIUMTYPE for what is no
+// regular file, EFBIG for one that is larger.
 long file_read(const char *path, char *to, size_t size);
-// The same of a regular file that fits; below 0: a negated errno, EINVAL for what is no such file.
-long file_read_regular(const char *path, char *to, size_t size);
 // Target of a symbolic link, terminated; false when it cannot be read or does not fit.
 bool link_read(const char *path, char *to, size_t size);
 

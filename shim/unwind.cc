@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "shim/unwind.h"
-#include "shim/glibc.h"
 
 #include <elf.h>
 
 #include "shim/code.h"
+#include "shim/glibc.h"
 #include "shim/program_headers.h"
 
 namespace m9 {

@@ -115,9 +115,10 @@ def nginx(s):
     for thread in clients:
         thread.join()
     s.check(not errors, f"clients: {errors}")
+    server.finish(signal.SIGQUIT, allocs=200)
+    # Counted at the end: a worker writes a line after the client has the last byte.
     requests = (s.tmp / "access.log").read_bytes().count(b"\n")
     s.equal(requests, 6 * 12 * s.scale * (3 * len(bodies) + 2), "the lines of the access log")
-    server.finish(signal.SIGQUIT, allocs=200)
     s.used_by("nginx", processes=6, allocs=100)  # the test of the file, the master, two generations of workers
 
 
