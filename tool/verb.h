@@ -11,12 +11,13 @@
 #include "tool/naming.h"
 #include "tool/output.h"
 
-// CLI11 is what takes longest to compile: only verbs that declare options of their own include it.
 namespace CLI {
 class App;
 }
 
 namespace m9::tool {
+
+class verb_options;
 
 // What follows the options of `malloc9 run`: the program and its arguments, taken out before CLI11 sees them, since a
 // program may have options of the same names, and a `--` of its own.
@@ -37,13 +38,14 @@ struct report_options {
   bool json = false;
   bool csv = false;
   bool percpu = false;
-  naming_options names; // of stat
-  std::string types;    // of stat: a file of rules
+  std::string names_from = "auto"; // of stat, as the command line has it
+  naming_options names;            // of stat
+  std::string types;               // of stat: a file of rules
 };
 
 // A verb that reads FILE and shows it. `more` adds options of its own.
 void add_report_verb(CLI::App &app, const std::string &name, const std::string &about, const std::string &footer,
                      void (*show)(output &out, const statistics_view &view, const report_options &options),
-                     void (*more)(CLI::App &verb, report_options &options) = nullptr);
+                     void (*more)(verb_options &verb, report_options &options) = nullptr);
 
 } // namespace m9::tool

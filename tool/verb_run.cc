@@ -8,7 +8,6 @@
 #include <iterator>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -20,6 +19,7 @@
 #include "tool/error.h"
 #include "tool/launch.h"
 #include "tool/library_path.h"
+#include "tool/options.h"
 #include "tool/output.h"
 #include "tool/program_check.h"
 #include "tool/table_output.h"
@@ -190,23 +190,21 @@ command_line command_line_split(const std::vector<std::string> &arguments) {
 }
 
 void add_run(CLI::App &app, const std::vector<std::string> &program, int *status) {
-  auto *verb = app.add_subcommand("run", "Run a program under the library and print who allocated");
-  auto options = std::make_shared<run_options>();
-  // For the help only: command_line_split() took them out before.
-  verb->add_option("PROG", options->unused, "The program, looked up as a shell does, and its arguments")->type_name("");
-  verb->add_flag("--print", options->print,
-                 "Print the table of `malloc9 stat` on standard error (default without --dump)");
-  verb->add_option("--dump", options->dump, "Write the statistics into FILE, for malloc9 stat and zones")
-      ->type_name("FILE");
-  verb->add_flag("--children", options->children, "Merge the statistics of the program and of all its children");
-  verb->add_option("--lib", options->library, "Use this libmalloc9.so (default: MALLOC9_LIB, or found beside malloc9)")
-      ->type_name("PATH");
-  verb->footer(
+  verb_options verb = add_verb(
+      app, "run", "Run a program under the library and print who allocated",
       "Signals are passed on, and the exit status is the program's (128+N for signal N); 2 if the program cannot\n"
       "be run or would not use the library. MALLOC9_CONF and LD_PRELOAD of the environment stay in force.\n\n"
       "Examples:\n  malloc9 run ls -l\n  malloc9 run --dump git.m9 -- git log --oneline -- README.md\n"
       "  malloc9 run --children -- make");
-  verb->callback([options, &program, status] { *status = run(*options, program); });
+  auto options = std::make_shared<run_options>();
+  // For the help only: command_line_split() took them out before.
+  verb.operands("PROG", options->unused, "The program, looked up as a shell does, and its arguments", false);
+  verb.flag("--print", options->print, "Print the table of `malloc9 stat` on standard error (default without --dump)");
+  verb.text("--dump", options->dump, "Write the statistics into FILE, for malloc9 stat and zones", "FILE");
+  verb.flag("--children", options->children, "Merge the statistics of the program and of all its children");
+  verb.text("--lib", options->library, "Use this libmalloc9.so (default: MALLOC9_LIB, or found beside malloc9)",
+            "PATH");
+  verb.action([options, &program, status] { *status = run(*options, program); });
 }
 
 } // namespace m9::tool

@@ -6,13 +6,12 @@
 #include <algorithm>
 #include <numeric>
 
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
-
 #include "tool/dump_file.h"
 #include "tool/error.h"
+#include "tool/json.h"
 #include "tool/model.h"
 #include "tool/naming.h"
+#include "tool/options.h"
 #include "tool/output.h"
 #include "tool/table_output.h"
 #include "tool/type_rules.h"
@@ -22,64 +21,88 @@
 namespace m9::tool {
 namespace {
 
-using nlohmann::ordered_json;
-
-std::string dump(const ordered_json &json) { return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
-
-ordered_json counts_json(const counts &c) {
-  return {{"numallocs", c.numallocs}, {"numfrees", c.numfrees}, {"memalloced", c.memalloced}, {"memfreed", c.memfreed}};
+void add_counts(json_writer &json, const counts &c) {
+  json.member("numallocs", c.numallocs);
+  json.member("numfrees", c.numfrees);
+  json.member("memalloced", c.memalloced);
+  json.member("memfreed", c.memfreed);
 }
 
-void add_site(ordered_json &json, const std::string &function, const std::string &file, uint32_t line) {
+void add_site(json_writer &json, const std::string &function, const std::string &file, uint32_t line) {
   if (!function.empty())
-    json["function"] = function;
+    json.member("function", function);
   if (!file.empty())
-    json["file"] = file;
+    json.member("file", file);
   if (!file.empty() && line != 0)
-    json["line"] = line;
+    json.member("line", line);
 }
 
-ordered_json type_json(const model &m, const model_type &type, naming &names) {
-  const counts total = type_total(type), inherited = type_inherited(type);
-  ordered_json json = {{"type", type.name}};
+void add_names(json_writer &json, const model_type &type, naming &names) {
+  json.member("type", type.name);
   const named_site site = names.site_of(type);
   add_site(json, site.function, site.file, site.line);
+  if (site.inlined.empty())
+    return;
+  json.key("inlined").begin_array();
   for (const source_frame &frame : site.inlined) {
-    ordered_json &list = json["inlined"];
-    list.push_back(ordered_json::object());
-    add_site(list.back(), frame.function, frame.file, frame.line);
+    json.begin_object();
+    add_site(json, frame.function, frame.file, frame.line);
+    json.end_object();
   }
-  json.update(counts_json(operations(m, total, inherited)));
-  json["inuse"] = total.inuse();
-  json["memuse"] = total.memuse();
-  json["highuse"] = type_highuse(type);
-  json["highuse_exact"] = type_highuse_is_exact(type);
-  json["sizes"] = type_sizes(m, type);
-  ordered_json percpu = ordered_json::array();
+  json.end_array();
+}
+
+void add_cpus(json_writer &json, const model &m, const model_type &type) {
+  json.key("percpu").begin_array();
   const std::vector<counts> by_cpu = type_by_cpu(m, type);
   for (size_t p = 0; p < by_cpu.size(); p++)
     if (by_cpu[p].any()) {
-      percpu.push_back({{"cpu", m.cpus[p]}});
-      percpu.back().update(counts_json(by_cpu[p]));
+      json.begin_object();
+      json.member("cpu", m.cpus[p]);
+      add_counts(json, by_cpu[p]);
+      json.end_object();
     }
-  json["percpu"] = std::move(percpu);
-  if (m.inherited != inheritance::none)
-    json["inherited"] = counts_json(inherited);
-  return json;
+  json.end_array();
+}
+
+void add_type(json_writer &json, const model &m, const model_type &type, naming &names) {
+  const counts total = type_total(type), inherited = type_inherited(type);
+  json.begin_object();
+  add_names(json, type, names);
+  add_counts(json, operations(m, total, inherited));
+  json.member("inuse", total.inuse());
+  json.member("memuse", total.memuse());
+  json.member("highuse", type_highuse(type));
+  json.member("highuse_exact", type_highuse_is_exact(type));
+  json.key("sizes").begin_array();
+  for (const uint64_t size : type_sizes(m, type))
+    json.value(size);
+  json.end_array();
+  add_cpus(json, m, type);
+  if (m.inherited != inheritance::none) {
+    json.key("inherited").begin_object();
+    add_counts(json, inherited);
+    json.end_object();
+  }
+  json.end_object();
 }
 
 void print_json(output &out, const model &m, naming &names) {
-  out.print(R"({{"program": {}, "pid": {}, "mode": "{}", "mode_reason": {}, "command": {}, "notes": {{)",
-            dump(m.program), m.pid, view_mode_name(m.mode), dump(m.mode_reason), dump(m.command));
-  for (size_t i = 0; i < m.notes.size(); i++)
-    out.print("{}{}: {}", i != 0 ? ", " : "", dump(m.notes[i].name), m.notes[i].value);
-  out.put(R"(}, "types": [)");
-  const char *before = "\n";
-  for (const uint32_t i : types_sorted(m)) {
-    out.print("{}{}", before, dump(type_json(m, m.types[i], names)));
-    before = ",\n";
-  }
-  out.put("\n]}\n");
+  json_writer json(out);
+  json.begin_object();
+  add_head(json, m);
+  json.member("mode_reason", m.mode_reason);
+  json.member("command", m.command);
+  json.key("notes").begin_object();
+  for (const model_note &note : m.notes)
+    json.member(note.name, note.value);
+  json.end_object();
+  json.key("types").begin_array();
+  for (const uint32_t i : types_sorted(m))
+    add_type(json, m, m.types[i], names);
+  json.end_array();
+  json.end_object();
+  json.finish();
 }
 
 std::string sizes_text(const model &m, const model_type &type, const char *between) {
@@ -164,16 +187,11 @@ void show(output &out, const statistics_view &view, const report_options &option
     complain("note: " + problem);
 }
 
-void more_options(CLI::App &verb, report_options &options) {
-  const std::map<std::string, name_source> sources{
-      {"auto", name_source::automatic}, {"dump", name_source::dump}, {"debug", name_source::debug}};
-  verb.add_option("--names", options.names.source,
-                  "Whence the names of functions: auto (debug information where FILE has none), dump (FILE), debug")
-      ->type_name("")
-      ->transform(CLI::CheckedTransformer(sources).description(""));
-  verb.add_option("--types", options.types, "Name types by the rules in this file, as MALLOC9_CONF=types: does")
-      ->type_name("");
-  verb.add_option("--debug-dir", options.names.debug_folder, "Where debug files are [/usr/lib/debug]")->type_name("");
+void more_options(verb_options &verb, report_options &options) {
+  verb.choice("--names", options.names_from, {"auto", "dump", "debug"},
+              "Whence the names of functions: auto (debug information where FILE has none), dump (FILE), debug");
+  verb.text("--types", options.types, "Name types by the rules in this file, as MALLOC9_CONF=types: does");
+  verb.text("--debug-dir", options.names.debug_folder, "Where debug files are [/usr/lib/debug]");
 }
 
 } // namespace

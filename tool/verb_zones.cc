@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // malloc9 zones: what the zones hold, as `vmstat -z` says it. REQ is counted from the types' requests.
-#include <nlohmann/json.hpp>
-
+#include "tool/json.h"
 #include "tool/model.h"
 #include "tool/output.h"
 #include "tool/verb.h"
 
 namespace m9::tool {
 namespace {
-
-using nlohmann::ordered_json;
 
 // By zone.
 std::vector<uint64_t> requests(const model &m) {
@@ -59,29 +56,43 @@ void print_csv(output &out, const model &m, bool percpu) {
   }
 }
 
+void add_zone(json_writer &json, const model &m, const model_zone &zone, uint64_t req,
+              const std::vector<counts> &by_cpu) {
+  json.begin_object();
+  json.member("item", zone_name(zone.size));
+  json.member("size", zone.size);
+  json.member("limit", zone.limit);
+  json.member("used", zone.used);
+  json.member("free", zone.free);
+  json.member("req", req);
+  json.member("fail", zone.fail);
+  json.member("sleep", zone.sleep);
+  json.member("slabs", zone.slabs);
+  json.key("percpu").begin_array();
+  for (size_t p = 0; p < m.cpus.size(); p++)
+    if (by_cpu[p].any()) {
+      json.begin_object();
+      json.member("cpu", m.cpus[p]);
+      json.member("req", by_cpu[p].numallocs);
+      json.member("freed", by_cpu[p].numfrees);
+      json.end_object();
+    }
+  json.end_array();
+  json.end_object();
+}
+
 void print_json(output &out, const model &m) {
   const auto by_cpu = zones_by_cpu(m);
   const auto req = requests(m);
-  ordered_json json = {{"program", m.program}, {"pid", m.pid}, {"mode", view_mode_name(m.mode)}};
-  json["zones"] = ordered_json::array();
-  for (size_t z = 0; z < m.zones.size(); z++) {
-    const model_zone &zone = m.zones[z];
-    ordered_json percpu = ordered_json::array();
-    for (size_t p = 0; p < m.cpus.size(); p++)
-      if (by_cpu[z][p].any())
-        percpu.push_back({{"cpu", m.cpus[p]}, {"req", by_cpu[z][p].numallocs}, {"freed", by_cpu[z][p].numfrees}});
-    json["zones"].push_back({{"item", zone_name(zone.size)},
-                             {"size", zone.size},
-                             {"limit", zone.limit},
-                             {"used", zone.used},
-                             {"free", zone.free},
-                             {"req", req[z]},
-                             {"fail", zone.fail},
-                             {"sleep", zone.sleep},
-                             {"slabs", zone.slabs},
-                             {"percpu", std::move(percpu)}});
-  }
-  out.print("{}\n", json.dump(1, ' ', false, ordered_json::error_handler_t::replace));
+  json_writer json(out);
+  json.begin_object();
+  add_head(json, m);
+  json.key("zones").begin_array();
+  for (size_t z = 0; z < m.zones.size(); z++)
+    add_zone(json, m, m.zones[z], req[z], by_cpu[z]);
+  json.end_array();
+  json.end_object();
+  json.finish();
 }
 
 void show(output &out, const statistics_view &view, const report_options &options) {
