@@ -25,6 +25,12 @@ int run_command(const std::vector<std::string> &arguments) {
   add_run(app, line.program, &status);
   add_stat(app);
   add_zones(app);
+  add_sites(app);
+  add_leaks(app, &status);
+  add_diff(app);
+  add_info(app);
+  add_merge(app);
+  add_check(app, &status);
   const int use = malloc9.run(line.ours);
   return use != exit_good ? use : status;
 }
