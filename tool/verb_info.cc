@@ -59,7 +59,7 @@ void print_text(output &out, const model &m, const format::header &header) {
   line("Started", time_text(m.start_ns));
   line("Written", fmt::format("{}, {:.3f} s later", time_text(m.time_ns), seconds_of(m)));
   line("Format", fmt::format("version {}, {} bytes; read by malloc9 {}", header.version, header.file_size, M9_VERSION));
-  line("Counted", fmt::format("{} types, {} zones, {} CPUs", m.types.size(), m.zones.size(), m.cpus.size()));
+  line("Counted", fmt::format("{} types, {} zones, {} CPUs", types_sorted(m).size(), m.zones.size(), m.cpus.size()));
   line("Inherited", inheritance_text(m.inherited));
   line("Folded", folded_sites(m) == 0 ? "nothing: every call site has a type of its own, or its rule's"
                                       : fmt::format("{} call sites share the type (other)", folded_sites(m)));
@@ -98,7 +98,7 @@ void print_json(output &out, const model &m, const format::header &header) {
   json.member("file_size", header.file_size);
   json.member("tool_version", M9_VERSION);
   json.member("page_size", m.page_size);
-  json.member("types", m.types.size());
+  json.member("types", types_sorted(m).size());
   json.member("cpus", m.cpus.size());
   json.member("folded", folded_sites(m));
   json.member("inherited", m.inherited != inheritance::none);
