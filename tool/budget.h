@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A budget file: how much memory each part of a program may take (malloc9-budget(5)). TOML; a [[budget]] names what it
+// A budget file: how much memory each part of a program may take (malloc9(1)). TOML; a [[budget]] names what it
 // is about by a glob and has a limit for each figure that matters:
 //
 //   [[budget]]

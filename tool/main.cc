@@ -31,6 +31,8 @@ int run_command(const std::vector<std::string> &arguments) {
   add_info(app);
   add_merge(app);
   add_check(app, &status);
+  add_export(app);
+  add_completion(malloc9);
   const int use = malloc9.run(line.ours);
   return use != exit_good ? use : status;
 }

@@ -14,8 +14,9 @@ void declare_target(verb_options &verb, std::string &to, const std::string &name
 }
 
 void declare_names(verb_options &verb, names_choice &to) {
-  verb.choice("--names", to.from, {"auto", "dump", "debug"},
-              "Whence the names of functions: auto (debug information where FILE has none), dump (FILE), debug");
+  verb.choice(
+      "--names", to.from, {"auto", "dump", "debug"},
+      "Whence the names of functions: debug information (auto: only where the statistics have none) or the dump");
   verb.text("--debug-dir", to.debug_folder, "Where debug files are [/usr/lib/debug]");
 }
 

@@ -18,6 +18,7 @@ class App;
 namespace m9::tool {
 
 class verb_options;
+class command;
 
 // What follows the options of `malloc9 run`: the program and its arguments, taken out before CLI11 sees them, since a
 // program may have options of the same names, and a `--` of its own.
@@ -37,6 +38,8 @@ void add_diff(CLI::App &app);
 void add_info(CLI::App &app);
 void add_merge(CLI::App &app);
 void add_check(CLI::App &app, int *status);
+void add_export(CLI::App &app);
+void add_completion(command &malloc9); // of all verbs
 
 // The statistics that a verb is about: whatever dump_load() takes.
 void declare_target(verb_options &verb, std::string &to, const std::string &name = "TARGET");

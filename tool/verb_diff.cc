@@ -104,7 +104,7 @@ void add_diff(CLI::App &app) {
   declare_target(verb, options->a, "A");
   declare_target(verb, options->b, "B");
   verb.choice("--by", options->by, {"type", "function", "file", "module"},
-              "What belongs together: type, function, file (of the source), module [type]");
+              "What belongs together; files are the source's [type]");
   verb.number("--top", options->top, "Only the N that changed most");
   verb.flag("--json", options->json, "Print JSON");
   declare_names(verb, options->names);

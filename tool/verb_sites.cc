@@ -142,7 +142,7 @@ int show_leaks(const sites_options &options) {
 void declare_common(verb_options &verb, sites_options &options) {
   declare_target(verb, options.target);
   verb.choice("--by", options.by, {"type", "function", "file", "module"},
-              "What belongs together: type, function, file (of the source), module [" + options.by + "]");
+              "What belongs together; files are the source's [" + options.by + "]");
   verb.number("--top", options.top, "Only the first N");
   verb.flag("--json", options.json, "Print JSON");
 }
