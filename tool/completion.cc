@@ -9,13 +9,13 @@ namespace m9::tool {
 namespace {
 
 // Of "this|that"; none if the value is no choice.
-std::vector<std::string> words_of(const option_description &option) {
+std::vector<std::string> words_of(const std::string &shown) {
   std::vector<std::string> words;
-  if (option.shown.find('|') == std::string::npos)
+  if (shown.find('|') == std::string::npos)
     return words;
-  for (size_t at = 0; at <= option.shown.size();) {
-    const size_t end = std::min(option.shown.find('|', at), option.shown.size());
-    words.push_back(option.shown.substr(at, end - at));
+  for (size_t at = 0; at <= shown.size();) {
+    const size_t end = std::min(shown.find('|', at), shown.size());
+    words.push_back(shown.substr(at, end - at));
     at = end + 1;
   }
   return words;
@@ -46,9 +46,11 @@ std::string bash_verb(const verb_description &verb) {
   for (const option_description &option : verb.options) {
     all.insert(all.end(), option.names.begin(), option.names.end());
     if (option.takes_value)
-      text += fmt::format("    {}) words={} ;;\n", joined(option.names, " | "), quoted(joined(words_of(option), " ")));
+      text += fmt::format("    {}) words={} ;;\n", joined(option.names, " | "),
+                          quoted(joined(words_of(option.shown), " ")));
   }
-  return text + fmt::format("    *) [[ $current == -* ]] && words={} ;;\n    esac\n    ;;\n", quoted(joined(all, " ")));
+  return text + fmt::format("    *) if [[ $current == -* ]]; then words={}; else words={}; fi ;;\n    esac\n    ;;\n",
+                            quoted(joined(all, " ")), quoted(joined(words_of(verb.operand), " ")));
 }
 
 std::string bash(const std::vector<verb_description> &verbs) {
@@ -75,7 +77,7 @@ std::string bash(const std::vector<verb_description> &verbs) {
 std::string zsh_option(const option_description &option) {
   std::string spec = fmt::format("[{}]", escaped(option.about, "[]:\\"));
   if (option.takes_value) {
-    const std::vector<std::string> words = words_of(option);
+    const std::vector<std::string> words = words_of(option.shown);
     spec += fmt::format(":{}:{}", option.shown.empty() || !words.empty() ? "value" : escaped(option.shown, ":"),
                         words.empty() ? "_files" : "(" + joined(words, " ") + ")");
   }
@@ -94,7 +96,8 @@ std::string zsh(const std::vector<verb_description> &verbs) {
     text += fmt::format("{})\n  _arguments", verb.name);
     for (const option_description &option : verb.options)
       text += " \\\n    " + zsh_option(option);
-    text += " \\\n    '*:file:_files'\n  ;;\n";
+    const std::vector<std::string> words = words_of(verb.operand);
+    text += fmt::format(" \\\n    '*:value:{}'\n  ;;\n", words.empty() ? "_files" : "(" + joined(words, " ") + ")");
   }
   return text + "esac\n";
 }
@@ -105,18 +108,22 @@ std::string fish(const std::vector<verb_description> &verbs) {
   for (const verb_description &verb : verbs)
     text +=
         fmt::format("complete -c malloc9 -n __fish_use_subcommand -f -a {} -d {}\n", verb.name, text_of(verb.about));
-  for (const verb_description &verb : verbs)
+  for (const verb_description &verb : verbs) {
+    if (const std::vector<std::string> words = words_of(verb.operand); !words.empty())
+      text += fmt::format("complete -c malloc9 -n '__fish_seen_subcommand_from {}' -f -a {}\n", verb.name,
+                          text_of(joined(words, " ")));
     for (const option_description &option : verb.options) {
       text += fmt::format("complete -c malloc9 -n '__fish_seen_subcommand_from {}'", verb.name);
       for (const std::string &name : option.names)
         text += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-      const std::vector<std::string> words = words_of(option);
+      const std::vector<std::string> words = words_of(option.shown);
       if (!words.empty())
         text += fmt::format(" -x -a {}", text_of(joined(words, " ")));
       else if (option.takes_value)
         text += " -r";
       text += fmt::format(" -d {}\n", text_of(option.about));
     }
+  }
   return text;
 }
 

@@ -68,6 +68,7 @@ void verb_options::number(const std::string &names, uint64_t &to, const std::str
   verb->add_option(names, to, about)->type_name(shown);
 }
 
+// What is not shown to be a choice is a file, or any text.
 void verb_options::choice(const std::string &names, std::string &to, const std::vector<std::string> &words,
                           const std::string &about, bool required) {
   verb->add_option(names, to, about)
@@ -104,7 +105,7 @@ int command::run(const std::vector<std::string> &arguments) {
 std::vector<verb_description> command::describe() const {
   std::vector<verb_description> verbs;
   for (const CLI::App *verb : root->get_subcommands([](const CLI::App *) { return true; })) {
-    verbs.push_back({verb->get_name(), verb->get_description(), {}});
+    verbs.push_back({verb->get_name(), verb->get_description(), {}, ""});
     for (const CLI::Option *option : verb->get_options()) {
       option_description about{{}, option->get_description(), option->get_type_name(), false};
       for (const std::string &letter : option->get_snames())
@@ -112,7 +113,9 @@ std::vector<verb_description> command::describe() const {
       for (const std::string &name : option->get_lnames())
         about.names.push_back("--" + name);
       about.takes_value = option->get_items_expected_max() > 0;
-      if (!about.names.empty())
+      if (about.names.empty())
+        verbs.back().operand = about.shown;
+      else
         verbs.back().options.push_back(std::move(about));
     }
   }

@@ -51,6 +51,7 @@ struct option_description {
 struct verb_description {
   std::string name, about;
   std::vector<option_description> options;
+  std::string operand; // as `shown`, of the last argument without a dash
 };
 
 // All verbs together.

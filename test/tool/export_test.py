@@ -154,8 +154,8 @@ def outputs():
     with folder() as path:
         dump = dumped(path, "plain")
         malloc9("export", dump, status=2, errors="malloc9: --format is required (malloc9 --help tells more)\n")
-        malloc9("export", dump, "--format", "csv", "-o", "/nowhere/x", status=2,
-                errors="malloc9: /nowhere/x: No such file or directory\n")
+        malloc9("export", dump, "--format", "csv", "-o", path("none", "x"), status=2,
+                errors=f"malloc9: {path('none', 'x')}: No such file or directory\n")
         malloc9("export", dump, "--format", "csv", "-o", "/dev/full", status=1,
                 errors="malloc9: /dev/full: No space left on device\n")
         malloc9("export", dump, "--format", "csv", "-o", path("out.csv"))

@@ -145,7 +145,8 @@ def merge():
         parts = [t for dump in dumps for t in harness.read_stats(dump)["types"]]
         equal(sum(e["numallocs"] for e in sums), sum(t["numallocs"] for t in parts), "sum of all")
         malloc9("merge", dumps[0], status=2, errors="malloc9: --output is required (malloc9 --help tells more)\n")
-        malloc9("merge", dumps[0], "-o", "/nowhere/x.m9", status=2, errors="malloc9: /nowhere/x.m9: No such file or directory\n")
+        malloc9("merge", dumps[0], "-o", path("none", "x"), status=2,
+                errors=f"malloc9: {path('none', 'x')}: No such file or directory\n")
         malloc9("merge", dumps[0], SOURCE, "-o", path("none.m9"), status=2,
                 errors=f"malloc9: {SOURCE}: not a statistics file of malloc9 (at byte 0)\n")
         check(not os.path.exists(path("none.m9")), "a file for nothing")
