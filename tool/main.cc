@@ -25,6 +25,7 @@ int run_command(const std::vector<std::string> &arguments) {
   add_run(app, line.program, &status);
   add_stat(app);
   add_zones(app);
+  add_report(app);
   const int use = malloc9.run(line.ours);
   return use != exit_good ? use : status;
 }
