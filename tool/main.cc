@@ -26,6 +26,7 @@ int run_command(const std::vector<std::string> &arguments) {
   add_stat(app);
   add_zones(app);
   add_report(app);
+  add_top(app);
   const int use = malloc9.run(line.ours);
   return use != exit_good ? use : status;
 }

@@ -32,6 +32,7 @@ void add_run(CLI::App &app, const std::vector<std::string> &program, int *status
 void add_stat(CLI::App &app);
 void add_zones(CLI::App &app);
 void add_report(CLI::App &app);
+void add_top(CLI::App &app);
 
 // What the verbs that print statistics have in common.
 struct report_options {
