@@ -33,6 +33,7 @@ int run_command(const std::vector<std::string> &arguments) {
   add_check(app, &status);
   add_export(app);
   add_completion(malloc9);
+  add_report(app);
   const int use = malloc9.run(line.ours);
   return use != exit_good ? use : status;
 }

@@ -28,6 +28,32 @@ dump_builder big_dump(uint32_t types, int32_t cpus) {
   return b;
 }
 
+// Names that are HTML, JavaScript, JSON or no UTF-8: a page must show them, and do nothing else with them.
+dump_builder hostile_dump() {
+  dump_builder b;
+  b.header.program = b.text("</title><script>document.title='owned'</script>");
+  b.header.command = b.text("<img src=x onerror=\"document.title='owned'\"> ' \" & \\ \t");
+  b.add_zone(48, 5, 1);
+  b.add_cpu(0);
+  const uint32_t module = b.add_module("/tmp/<b>bold</b>&amp;.so", 0xcd);
+  const char *const names[] = {
+      "</script><script>document.title='owned'</script>",
+      "<!--<script>",
+      "m!<img src=x onerror=document.title='owned'>+0x10",
+      "\"};document.title='owned';//+0x20",
+      "a\xff\xfe\x01\xe2\x80\xa8 \\u003cscript\\u003e",
+      "javascript:document.title='owned'",
+      "<svg/onload=document.title='owned'>!<iframe src=http://127.0.0.1:9/x>+0x30",
+  };
+  uint64_t live = 3;
+  for (const char *name : names) {
+    const uint32_t cell = b.add_cell(b.add_type(name, module, 0x100 * live), 0);
+    b.count(cell, 0, 10 * live, 9 * live);
+    live++;
+  }
+  return b;
+}
+
 dump_builder dump_of(const std::string &name) {
   dump_builder b = m9::test::sample_dump();
   if (name == "golden")
@@ -64,6 +90,8 @@ dump_builder dump_of(const std::string &name) {
     b.header.mode_reason = b.text("rseq:false");
     return b;
   }
+  if (name == "hostile")
+    return hostile_dump();
   if (name == "big")
     return big_dump(60000, 8);
   std::fprintf(stderr, "make_dump: no case %s\n", name.c_str());

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// malloc9 report: the statistics as one HTML page that needs nothing else (tool/page.h).
+#include <cerrno>
+#include <memory>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tool/dump_file.h"
+#include "tool/error.h"
+#include "tool/naming.h"
+#include "tool/options.h"
+#include "tool/page.h"
+#include "tool/unique_fd.h"
+#include "tool/verb.h"
+
+namespace m9::tool {
+namespace {
+
+struct page_options {
+  std::string target, out, names_from = "auto";
+  naming_options names;
+};
+
+// Standard output for "-". A page is written beside its place first and renamed, so that a reader never sees half of
+// one, and a failure leaves what was there.
+class page_file {
+public:
+  explicit page_file(std::string to) : path(std::move(to)) {
+    if (path == "-")
+      return;
+    temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+    fd = unique_fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (!fd)
+      throw error(fmt::format("{}: {}", printable(temporary), errno_text(errno)));
+  }
+  ~page_file() {
+    if (fd)
+      ::unlink(temporary.c_str());
+  }
+  page_file(const page_file &) = delete;
+  page_file &operator=(const page_file &) = delete;
+
+  int descriptor() const { return fd ? fd.get() : STDOUT_FILENO; }
+  void done() {
+    if (!fd)
+      return;
+    if (::rename(temporary.c_str(), path.c_str()) != 0)
+      throw error(fmt::format("{}: {}", printable(path), errno_text(errno)), exit_failed);
+    fd = unique_fd();
+  }
+
+private:
+  std::string path, temporary;
+  unique_fd fd;
+};
+
+// "redis.m9" gives "redis.html", in the folder where the command runs.
+std::string page_name(const std::string &target) {
+  std::string name = target.substr(target.rfind('/') + 1);
+  if (const size_t dot = name.rfind('.'); dot != std::string::npos && dot != 0)
+    name.resize(dot);
+  return name + ".html";
+}
+
+void report(page_options &options) {
+  if (options.names_from != "auto")
+    options.names.source = options.names_from == "dump" ? name_source::dump : name_source::debug;
+  const std::string path = options.out.empty() ? page_name(options.target) : options.out;
+  const model m = model_of(dump_load(options.target).view);
+  naming names(m, options.names);
+  page_file file(path);
+  output out(file.descriptor(), path == "-" ? "standard output" : path);
+  page_write(out, options.target, m, names, nullptr);
+  out.finish();
+  file.done();
+  for (const std::string &problem : names.problems())
+    complain("note: " + problem);
+  if (path != "-")
+    complain(fmt::format("{}: written; open it in a browser", printable(path)));
+}
+
+} // namespace
+
+void add_report(CLI::App &app) {
+  verb_options verb =
+      add_verb(app, "report", "Draw statistics as one HTML page",
+               "Treemap, flame graph and a table that sorts and searches, and growth over time where TARGET is a\n"
+               "recording. The page needs no network and no other file.\n\n"
+               "Example:\n  malloc9 run --dump ls.m9 -- ls -lR /usr\n  malloc9 report ls.m9 -o ls.html");
+  auto options = std::make_shared<page_options>();
+  verb.operand("TARGET", options->target, "A recording (malloc9 record), or statistics as `malloc9 stat` reads them");
+  verb.text("-o,--output", options->out, "Where the page goes (default: TARGET's name with .html; -: standard output)",
+            "FILE");
+  verb.choice("--names", options->names_from, {"auto", "dump", "debug"},
+              "Whence the names of functions: auto (debug information where TARGET has none), dump (TARGET), debug");
+  verb.text("--debug-dir", options->names.debug_folder, "Where debug files are [/usr/lib/debug]");
+  verb.action([options] { report(*options); });
+}
+
+} // namespace m9::tool
