@@ -10,6 +10,7 @@
 #include "core/view.h"
 #include "tool/naming.h"
 #include "tool/output.h"
+#include "tool/tree.h"
 
 // CLI11 is what takes longest to compile: only verbs that declare options of their own include it.
 namespace CLI {
@@ -39,6 +40,9 @@ struct report_options {
   bool percpu = false;
   naming_options names; // of stat
   std::string types;    // of stat: a file of rules
+  bool tree = false;    // of stat
+  bool folded = false;  // of stat
+  tree_weight weight = tree_weight::requests;
 };
 
 // A verb that reads FILE and shows it. `more` adds options of its own.

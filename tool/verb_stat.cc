@@ -55,6 +55,8 @@ ordered_json type_json(const model &m, const model_type &type, naming &names) {
   json["highuse"] = type_highuse(type);
   json["highuse_exact"] = type_highuse_is_exact(type);
   json["sizes"] = type_sizes(m, type);
+  for (uint32_t frame = type.chain; frame != format::no_chain; frame = m.frames[frame].caller)
+    json["chain"].push_back(frame_place(m, m.frames[frame]));
   ordered_json percpu = ordered_json::array();
   const std::vector<counts> by_cpu = type_by_cpu(m, type);
   for (size_t p = 0; p < by_cpu.size(); p++)
@@ -136,8 +138,16 @@ void print_plain(output &out, const model &m) {
   print_table(out, renamed.view);
 }
 
+void show_tree(output &out, const model &m, naming &names, const report_options &options) {
+  const call_tree tree(m, names, options.weight);
+  if (options.folded)
+    tree.print_folded(out);
+  else
+    tree.print(out, tree_least_share);
+}
+
 void show(output &out, const statistics_view &view, const report_options &options) {
-  const bool plain = !options.json && !options.csv && !options.percpu;
+  const bool plain = !options.json && !options.csv && !options.percpu && !options.tree && !options.folded;
   if (plain && options.names.source == name_source::dump && options.types.empty()) {
     print_table(out, view);
     return;
@@ -147,9 +157,12 @@ void show(output &out, const statistics_view &view, const report_options &option
   model m = recorded;
   if (!options.types.empty())
     type_rules_apply(m, names, options.types);
-  for (size_t i = 0; !options.json && i < m.types.size(); i++)
+  const bool tree = options.tree || options.folded;
+  for (size_t i = 0; !options.json && !tree && i < m.types.size(); i++)
     m.types[i].name = names.shown(m.types[i]);
-  if (options.json)
+  if (tree)
+    show_tree(out, m, names, options);
+  else if (options.json)
     print_json(out, m, names);
   else if (options.csv && options.percpu)
     print_csv_by_cpu(out, m);
@@ -173,6 +186,21 @@ void more_options(CLI::App &verb, report_options &options) {
       ->transform(CLI::CheckedTransformer(sources).description(""));
   verb.add_option("--types", options.types, "Name types by the rules in this file, as MALLOC9_CONF=types: does")
       ->type_name("");
+  auto *folded =
+      verb.add_flag("--folded", options.folded, "Print each chain of functions and a number: for flame graphs");
+  auto *tree = verb.add_flag("--tree", options.tree, "Print who called whom (of programs that ran with stack:N)");
+  for (const char *other : {"--json", "--csv", "--percpu"}) {
+    folded->excludes(verb.get_option(other));
+    tree->excludes(verb.get_option(other));
+  }
+  tree->excludes(folded);
+  const std::map<std::string, tree_weight> weights{{"requests", tree_weight::requests},
+                                                   {"bytes", tree_weight::bytes},
+                                                   {"inuse", tree_weight::inuse},
+                                                   {"memuse", tree_weight::memuse}};
+  verb.add_option("--by", options.weight, "What the two add up: requests (default), their bytes, inuse, memuse")
+      ->type_name("")
+      ->transform(CLI::CheckedTransformer(weights).description(""));
   verb.add_option("--debug-dir", options.names.debug_folder, "Where debug files are [/usr/lib/debug]")->type_name("");
 }
 
