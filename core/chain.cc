@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/chain.h"
 
+#include "core/heap.h"
 #include "core/module.h"
 #include "core/rules.h"
 #include "core/wrapper.h"
@@ -10,6 +11,21 @@
 namespace m9 {
 
 uint32_t chain_depth = 8;
+uint32_t chain_depth_find = 8;
+
+uint64_t frame_pack(const unwind_step &s) {
+  if (s.base == unwind_base::none || s.cfa < 8 || (s.rbp < 0 && s.rbp > -16) || uint64_t(s.cfa) > frame_offset_mask ||
+      s.rbp > 0 || uint64_t(-int64_t{s.rbp}) > frame_offset_mask)
+    return 0;
+  return frame_known | frame_wrapper | (s.base == unwind_base::rbp ? frame_by_rbp : 0) | uint64_t(s.cfa) |
+         uint64_t(-int64_t{s.rbp}) << frame_offset_bits;
+}
+
+bool generated_code(uintptr_t address) {
+  mapping_facts mapping{};
+  module_facts module;
+  return !module_find(address, module) && mapping_find(address, mapping) && mapping.permissions[2] == 'x';
+}
 
 namespace {
 
@@ -40,22 +56,6 @@ bool frame_look(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
   return true;
 }
 
-// The entry of a wrapper's frame; 0 when its step does not fit one.
-uint64_t frame_pack(const unwind_step &s) {
-  if (s.base == unwind_base::none || s.cfa < 8 || (s.rbp < 0 && s.rbp > -16) || uint64_t(s.cfa) > frame_offset_mask ||
-      s.rbp > 0 || uint64_t(-int64_t{s.rbp}) > frame_offset_mask)
-    return 0;
-  return frame_known | frame_wrapper | (s.base == unwind_base::rbp ? frame_by_rbp : 0) | uint64_t(s.cfa) |
-         uint64_t(-int64_t{s.rbp}) << frame_offset_bits;
-}
-
-// Code that lies in no file: a chain ends below it, and may go on elsewhere.
-bool generated_code(uintptr_t address) {
-  mapping_facts mapping{};
-  module_facts module;
-  return !module_find(address, module) && mapping_find(address, mapping) && mapping.permissions[2] == 'x';
-}
-
 // What there is to know of a return address. Its caller is looked at too: who calls a function without a name may tell
 // what that is.
 uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(malloc_mtx) {
@@ -63,6 +63,8 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
   if (!frame_look(caller, own))
     return frame_known;
   uint64_t packed = frame_pack(own.step);
+  if (!packed && own.step.end != unwind_end::outermost)
+    heap_note_add(heap_note::steps_unknown);
   stack_forget();
   if (!packed || !chain_step(packed, f))
     return frame_known;
@@ -79,7 +81,7 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
 
 uintptr_t chain_caller_find(call_frame f) {
   uintptr_t caller = f.caller();
-  for (uint32_t depth = 1; depth < chain_depth; depth++) {
+  for (uint32_t depth = 1; depth < chain_depth_find; depth++) {
     uint64_t key = caller + frame_key;
     uint64_t frame = site_look(key);
     if (!frame) {

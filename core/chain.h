@@ -10,6 +10,7 @@
 #include "core/malloc_type.h"
 #include "core/site.h"
 #include "shim/call_frame.h"
+#include "shim/cfi.h"
 
 namespace m9 {
 
@@ -22,6 +23,7 @@ constexpr uint64_t frame_key = uint64_t{zone_count + 1} << 48 | 0x20;
 constexpr uintptr_t step_most = 65536; // bytes that one step may go up
 
 extern M9_HIDDEN uint32_t chain_depth; // frames looked at, at most; 1: return addresses as they are (i)
+extern uint32_t chain_depth_find;      // the same of chain_caller_find (i)
 
 // From the frame of a wrapper to its caller's; false: the step leads nowhere.
 inline bool chain_step(uint64_t frame, call_frame &f) {
@@ -57,6 +59,11 @@ inline uintptr_t chain_caller(call_frame f) {
   }
   return caller;
 }
+
+// The entry of a frame whose step fits one, as of a wrapper; else 0.
+uint64_t frame_pack(const unwind_step &s);
+// Code that lies in no file: a chain ends below it, and may go on elsewhere.
+bool generated_code(uintptr_t address);
 
 // As chain_caller, and looks at what is new.
 uintptr_t chain_caller_find(call_frame f) M9_REQUIRES(malloc_mtx);

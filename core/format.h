@@ -33,6 +33,7 @@ enum class section_kind : uint32_t {
   // The same where processes were merged into one file: their sums, so that operations counted once are the counters
   // less these, and what was live is still in the counters alone. Never beside `inherited`.
   merged = 10,
+  chains = 11, // struct chain_entry, each after its caller's, where types are chains (MALLOC9_CONF=stack:N)
 };
 
 // A string: `size` bytes at `offset` of the strings section, not terminated.
@@ -137,6 +138,18 @@ struct inherited_entry {
   uint64_t memfreed;   // bytes
 };
 static_assert(sizeof(inherited_entry) == 32);
+
+// A frame of a chain, and by `caller` the rest of it: chains share the frames that they have in common on the outside.
+constexpr uint32_t no_chain = 0xffffffff;
+constexpr uint32_t chain_frames_most = 64;
+struct chain_entry {
+  uint32_t caller; // index of its caller's entry, which comes before this one; no_chain: the outermost that is known
+  uint32_t type;   // index in types, of the one whose whole chain this is; no_chain: none
+  uint32_t module; // index in modules, or no_module
+  uint32_t depth;  // frames from this one outwards: 1 without a caller, else one more than that has
+  uint64_t offset; // of the return address, from the module's load bias
+};
+static_assert(sizeof(chain_entry) == 24);
 
 struct note_entry {
   text name; // "foreign frees", "sites folded", ...

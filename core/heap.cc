@@ -12,6 +12,7 @@
 #include "core/malloc_type.h"
 #include "core/meta.h"
 #include "core/site.h"
+#include "core/stack.h"
 #include "shim/lock.h"
 #include "shim/panic.h"
 #include "shim/standard_error.h"
@@ -92,7 +93,11 @@ void heap_configure(const heap_options &options) {
   heap_enter();
   locked guard(start_lock);
   decay_configure(options.decay_ms);
-  chain_depth = options.depth;
+  chain_depth = chain_depth_find = options.depth;
+  if (options.stack != 0) { // a chain is named after one of its own frames
+    chain_depth_find = options.stack < options.depth ? options.stack : options.depth;
+    stacks_start(options.stack);
+  }
   keep_inherited = options.keep_inherited;
   if (layout_is_compact()) {
     mode = format::run_mode::compact;

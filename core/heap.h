@@ -17,6 +17,7 @@ struct heap_options {
   bool rseq = true;
   uint32_t decay_ms = 1000;
   uint32_t depth = 8;          // frames that are looked at for who wanted the memory
+  uint32_t stack = 0;          // frames of the chains that are types of their own; 0: call sites are
   bool keep_inherited = false; // a child keeps what it took over from its parent (core/inherited.h)
 };
 
@@ -48,6 +49,8 @@ enum class heap_note : uint32_t {
   in_flight_at_fork,
   inherited_unknown,
   wrong_types,
+  steps_unknown,
+  chains_folded,
   count
 };
 void heap_note_add(heap_note n, uint64_t by = 1);

@@ -5,7 +5,7 @@
 //   malloc         small sizes: the zone's part of the key by table; else on to
 //   malloc_medium  by logarithm; else on to slow (cold)
 //   malloc_from    key = call site + zone -> cell and tag, by the direct table; else on to
-//   malloc_walk    up the stack past wrappers, by the hash;  first sight of a site: slow (cold)
+//   malloc_walk    up the stack past wrappers, by the hash, or all of it (stack:N);  first sight: slow (cold)
 //   malloc_at      pop_and_count; stamp the tag; address = base + index * size.  Empty cache: refill (cold)
 //   free           zone by address -> index -> tag -> push_and_count
 //                    full cache: free_full (cold);  anything odd, and all else: free_slow (cold)
@@ -21,6 +21,7 @@
 
 #include "core/chain.h"
 #include "core/site.h"
+#include "core/stack.h"
 #include "core/zone.h"
 #include "shim/process.h"
 
@@ -46,6 +47,9 @@ template <class Kind> [[gnu::always_inline]] inline void *malloc_at(uint64_t zon
 template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, call_frame f) {
   if (uintptr_t caller = chain_caller(f)) [[likely]]
     if (uint64_t place = site_look(caller + zone_key)) [[likely]]
+      return malloc_at<Kind>(zone_key, place);
+  if (stack_depth != 0)
+    if (uint64_t place = stack_look(f, unsigned(zone_key >> 48)))
       return malloc_at<Kind>(zone_key, place);
   return Kind::slow(size, f);
 }

@@ -6,6 +6,7 @@
 #include "core/module.h"
 #include "core/rules.h"
 #include "core/site.h"
+#include "core/stack.h"
 #include "shim/panic.h"
 #include "shim/percpu.h"
 #include "shim/symbols.h"
@@ -89,6 +90,17 @@ malloc_type *malloc_type_make_named(const char *name, size_t size) {
   malloc_type *t = type_make(0, modules_none, meta_string(name, size));
   if (t)
     t->ks_handle->named = t->ks_handle->ruled = true;
+  return t;
+}
+
+malloc_type *malloc_type_make_stack(malloc_type &site, uint32_t node) {
+  malloc_type_internal &i = *site.ks_handle;
+  malloc_type *t = type_make(i.address, i.module, site.ks_shortdesc);
+  if (t) {
+    t->ks_handle->site = &i;
+    t->ks_handle->stack = node;
+    t->ks_handle->named = true;
+  }
   return t;
 }
 
@@ -225,6 +237,9 @@ void malloc_types_name() {
     if (const char *copy = meta_string(name.c_str(), name.size()))
       std::atomic_ref(t->ks_shortdesc).store(copy, std::memory_order_release);
   }
+  for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t))
+    if (const malloc_type_internal *site = t->ks_handle->site)
+      std::atomic_ref(t->ks_shortdesc).store(site->type->ks_shortdesc, std::memory_order_release);
 }
 
 void malloc_types_forget_unloaded() {
@@ -239,8 +254,10 @@ void malloc_types_forget_unloaded() {
       if (t->ks_handle->module == i)
         t->ks_handle->gone = t->ks_handle->named = true;
   }
-  if (any)
+  if (any) {
     sites_forget_gone();
+    stacks_forget_gone();
+  }
 }
 
 } // namespace m9

@@ -42,6 +42,8 @@ struct malloc_type_internal {
   malloc_type_internal *next_in_hash;      // (t)
   struct malloc_type *type;                // (i)
   std::atomic<uint64_t> highuse;           // bytes: the most that was seen in use at once
+  malloc_type_internal *site;              // of a chain's type: that of its site, which has the name; else nullptr (i)
+  uint32_t stack;                          // of a chain's type: its node (core/stack_node.h); else 0 (i)
 };
 
 // Public, as in FreeBSD.
@@ -58,6 +60,8 @@ extern std::atomic<malloc_type *> kmemstatistics;
 
 // The type of a call site, made if it is new; nullptr only without memory.
 malloc_type *malloc_type_of(uintptr_t caller) M9_REQUIRES(malloc_mtx);
+// One more type of a site, for one chain that leads to it; nullptr only without memory.
+malloc_type *malloc_type_make_stack(malloc_type &site, uint32_t node) M9_REQUIRES(malloc_mtx);
 // The type that sites share when tags or memory ran out.
 malloc_type *malloc_type_other() M9_REQUIRES(malloc_mtx);
 // That of a record in the program's data, which is pointed to it. The type is a copy of ours: the record goes when its

@@ -6,6 +6,7 @@
 #include "core/declared.h"
 #include "core/meta.h"
 #include "core/module.h"
+#include "core/stack.h"
 
 namespace m9 {
 
@@ -57,7 +58,7 @@ bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
   if (s.key == 0)
     return false;
   if (s.place & frame_known)
-    return module_was_unloaded(s.key - frame_key);
+    return module_was_unloaded(s.key - (s.key > step_key ? step_key : frame_key));
   const cell_info *info = cell_find(place_cell(s.place));
   if (info && info->type->ks_handle->ruled) // has sites in other modules, too
     return module_was_unloaded(s.key - zone_keys.of_class[s.key >> 48]);
@@ -126,6 +127,10 @@ uint64_t site_find(call_frame frame, unsigned zone) {
   auto *declared = static_cast<malloc_type_internal *>(frame_subject(frame));
   if (declared || (declared = scope_now))
     return site_of_type(*declared, zone);
+  if (stack_depth != 0) {
+    uint64_t place = stack_look(frame, zone);
+    return place ? place : stack_find(frame, zone);
+  }
   uint64_t zone_key = zone_keys.of_class[zone];
   if (uintptr_t caller = chain_caller(frame))
     if (uint64_t place = site_look(caller + zone_key))

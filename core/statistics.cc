@@ -8,6 +8,7 @@
 #include "core/inherited.h"
 #include "core/keg.h"
 #include "core/module.h"
+#include "core/stack_node.h"
 #include "shim/pages.h"
 #include "shim/system.h"
 #include "shim/text.h"
@@ -40,9 +41,12 @@ private:
 struct string_pool {
   char *to;
   uint32_t used = 0;
-  text add(const char *s) {
+  static uint32_t size_of(const char *s) {
     auto n = uint32_t(text_length(s));
-    n = n < 4096 ? n : 4096;
+    return n < 4096 ? n : 4096;
+  }
+  text add(const char *s) {
+    uint32_t n = size_of(s);
     if (to)
       __builtin_memcpy(to + used, s, n);
     text t{used, n};
@@ -51,15 +55,21 @@ struct string_pool {
   }
 };
 
-constexpr const char *note_names[] = {
-    "foreign frees", "size mismatches",         "in flight at fork",    "forks whose inherited counts are not known",
-    "sites folded",  "calls charged to no CPU", "frees to a wrong type"};
-constexpr uint32_t notes = 7;
-constexpr uint32_t sections = 9; // at most
+constexpr const char *note_names[] = {"foreign frees",
+                                      "size mismatches",
+                                      "in flight at fork",
+                                      "forks whose inherited counts are not known",
+                                      "sites folded",
+                                      "calls charged to no CPU",
+                                      "frees to a wrong type",
+                                      "return addresses above which no chain goes",
+                                      "calls of chains beyond the most that are kept"};
+constexpr uint32_t notes = 9;
+constexpr uint32_t sections = 10; // at most
 
 // What is there, fixed at the start so that both passes agree; what comes later is left to the next image.
 struct extent_of {
-  uint32_t types, modules, cells, cpus;
+  uint32_t types, modules, cells, cpus, chains;
   uint32_t counters; // 8-byte words per CPU
   const malloc_type *newest;
 };
@@ -83,6 +93,8 @@ uint32_t types_after(const malloc_type *newest) {
 // While one image is made, under malloc_mtx, the index of a type is kept in its first probe id, which nothing else
 // uses.
 uint32_t &type_index(const malloc_type &t) { return t.ks_handle->mti_probes[0]; }
+// In its second, where its name was put, plus 1: the types of a site's chains have its name.
+uint32_t &type_name_at(const malloc_type &t) { return t.ks_handle->mti_probes[1]; }
 
 void cell_note(void *context, uint64_t cell, const cell_info &info) {
   auto &c = *static_cast<cells_context *>(context);
@@ -124,6 +136,7 @@ extent_of image_extent(cells_context &cells) {
   for (const malloc_type *t = all.newest; t; t = malloc_type_next(t))
     type_index(*t) = --n;
   all.modules = modules_count();
+  all.chains = stack_nodes_end() - 1;
   all.cpus = 1;
   for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
     all.cpus++;
@@ -145,10 +158,22 @@ void write_modules(module_entry *to, uint32_t n, string_pool &strings) {
   }
 }
 
+text name_of_type(const malloc_type &t, string_pool &strings) {
+  const malloc_type &owner = t.ks_handle->site ? *t.ks_handle->site->type : t;
+  uint32_t &at = type_name_at(owner);
+  if (at != 0)
+    return {at - 1, strings.size_of(owner.ks_shortdesc)};
+  text name = strings.add(owner.ks_shortdesc);
+  at = name.offset + 1;
+  return name;
+}
+
 void write_types(type_entry *to, const extent_of &all, string_pool &strings) {
+  for (const malloc_type *t = all.newest; t; t = malloc_type_next(t))
+    type_name_at(*t) = 0;
   for (const malloc_type *t = all.newest; t; t = malloc_type_next(t)) {
     const malloc_type_internal &i = *t->ks_handle;
-    text name = strings.add(t->ks_shortdesc);
+    text name = name_of_type(*t, strings);
     if (!to)
       continue;
     malloc_type_highuse(i.first_cell.load(std::memory_order_relaxed));
@@ -156,6 +181,16 @@ void write_types(type_entry *to, const extent_of &all, string_pool &strings) {
     uint32_t flags = (i.declared ? type_is_declared : 0) | (i.ruled ? type_by_rule : 0);
     to[type_index(*t)] = {name, i.module == modules_none ? no_module : i.module, flags,
                           i.address ? i.address - base : 0, i.highuse.load(std::memory_order_relaxed)};
+  }
+}
+
+void write_chains(chain_entry *to, uint32_t n) {
+  for (uint32_t i = 0; to && i < n; i++) {
+    const stack_node &node = stack_node_at(i + 1);
+    const bool placed = node.module != stack_no_module;
+    to[i] = {node.caller ? node.caller - 1 : no_chain, node.type ? type_index(*node.type) : no_chain,
+             placed ? node.module : no_module, node.depth,
+             placed ? node.address - module_get(node.module)->facts.base : node.address};
   }
 }
 
@@ -207,7 +242,9 @@ void write_notes(note_entry *to, string_pool &strings, uint64_t shared) {
                                   heap_note_read(heap_note::inherited_unknown),
                                   cell_sites_folded(),
                                   shared,
-                                  heap_note_read(heap_note::wrong_types)};
+                                  heap_note_read(heap_note::wrong_types),
+                                  heap_note_read(heap_note::steps_unknown),
+                                  heap_note_read(heap_note::chains_folded)};
   for (uint32_t i = 0; i < notes; i++) {
     text name = strings.add(note_names[i]);
     if (to)
@@ -232,6 +269,10 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
   place(section_kind::modules, sizeof(module_entry), all.modules);
   auto *types = w.room<type_entry>(all.types);
   place(section_kind::types, sizeof(type_entry), all.types);
+  if (all.chains != 0) {
+    write_chains(w.room<chain_entry>(all.chains), all.chains);
+    place(section_kind::chains, sizeof(chain_entry), all.chains);
+  }
   cells.entries = w.room<cell_entry>(all.cells);
   place(section_kind::cells, sizeof(cell_entry), all.cells);
   if (inherited_is_known()) {

@@ -23,6 +23,7 @@ constexpr uint64_t known_entry_size[view_section_kinds] = {
     8,
     sizeof(format::inherited_entry),
     sizeof(format::inherited_entry),
+    sizeof(format::chain_entry),
 };
 
 constexpr const char *overflow_text[view_section_kinds] = {
@@ -37,6 +38,7 @@ constexpr const char *overflow_text[view_section_kinds] = {
     "the counters do not fit into the file",
     "the inherited counts do not fit into the file",
     "the inherited counts do not fit into the file",
+    "the chains do not fit into the file",
 };
 
 bool fits(uint64_t offset, uint64_t length, uint64_t limit) { return offset <= limit && length <= limit - offset; }
@@ -235,6 +237,24 @@ view_error check_inherited(const statistics_view &view) {
   return fine;
 }
 
+// Each depth follows from one that was checked, so no chain is longer than the limit.
+view_error check_chains(const statistics_view &view) {
+  for (uint32_t i = 0; i < view_count(view, section_kind::chains); i++) {
+    const format::chain_entry c = view_chain(view, i);
+    const uint64_t at = entry_offset(view, section_kind::chains, i);
+    if (c.caller != format::no_chain && c.caller >= i)
+      return {"a frame of a chain does not come after its caller", at};
+    const uint32_t above = c.caller == format::no_chain ? 0 : view_chain(view, c.caller).depth;
+    if (c.depth != above + 1 || c.depth > format::chain_frames_most)
+      return {"a frame of a chain has a wrong depth", at + offsetof(format::chain_entry, depth)};
+    if (c.type >= view_count(view, section_kind::types) && c.type != format::no_chain)
+      return {"a chain names a type that is not there", at + offsetof(format::chain_entry, type)};
+    if (c.module >= view_count(view, section_kind::modules) && c.module != format::no_module)
+      return {"a frame of a chain names a module that is not there", at + offsetof(format::chain_entry, module)};
+  }
+  return fine;
+}
+
 view_error check_notes(const statistics_view &view) {
   for (uint32_t i = 0; i < view_count(view, section_kind::notes); i++)
     if (!text_is_valid(view, view_note(view, i).name))
@@ -280,6 +300,8 @@ view_error view_open(statistics_view &view, const unsigned char *data, size_t si
   if (!e.what)
     e = check_inherited(view);
   if (!e.what)
+    e = check_chains(view);
+  if (!e.what)
     e = check_notes(view);
   return e;
 }
@@ -310,6 +332,10 @@ format::zone_entry view_zone(const statistics_view &view, uint32_t index) {
 
 format::note_entry view_note(const statistics_view &view, uint32_t index) {
   return read_entry<format::note_entry>(view, section_kind::notes, index);
+}
+
+format::chain_entry view_chain(const statistics_view &view, uint32_t index) {
+  return read_entry<format::chain_entry>(view, section_kind::chains, index);
 }
 
 bool view_is_merged(const statistics_view &view) { return section_of(view, section_kind::merged).entry_size != 0; }

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "core/stack_node.h"
 #include "shim/panic.h"
 #include "shim/system.h"
 #include "shim/text.h"
@@ -83,6 +84,9 @@ constexpr key keys[] = {
     {"depth", "8",
      "depth:N             go up to N frames from malloc to the first that is no wrapper (default 8; 1: none)",
      [](configuration &c, const char *v) { return set_number(v, c.heap.depth, 64) && c.heap.depth >= 1; }},
+    {"stack", "0",
+     "stack:N             a type is a whole chain of up to N callers (up to 64; default 0: the site alone)",
+     [](configuration &c, const char *v) { return set_number(v, c.heap.stack, stack_frames_most); }},
     {"types", "no rules", "types:FILE          name types by the rules in FILE (libmalloc9(3) has their format)",
      set_types},
     {"audit", "nothing", "audit:exit          check the books when the program ends, and abort if they do not balance",

@@ -12,13 +12,6 @@
 namespace m9::tool {
 namespace {
 
-// ';' parts frames, and a number follows the last blank of a line.
-std::string folded_name(const std::string &name) {
-  std::string out = printable(name);
-  std::replace(out.begin(), out.end(), ';', ':');
-  return out;
-}
-
 std::vector<const source_frame *> frames_outermost_first(const stacks &s, const stack_sample &sample) {
   std::vector<const source_frame *> frames;
   for (auto place = sample.places.rbegin(); place != sample.places.rend(); ++place)
@@ -59,12 +52,13 @@ private:
   std::vector<const source_frame *> frames;
 };
 
-void add_profile(json_writer &json, const stacks &s, speedscope_frames &frames, const char *name, stack_weight weight) {
+void add_profile(json_writer &json, const stacks &s, speedscope_frames &frames, const char *name, const char *unit,
+                 uint64_t figures::*weight) {
   uint64_t total = 0;
   json.begin_object();
   json.member("type", "sampled");
   json.member("name", name);
-  json.member("unit", weight == stack_weight::live || weight == stack_weight::bytes ? "bytes" : "none");
+  json.member("unit", unit);
   json.key("samples").begin_array();
   for (const stack_sample &sample : s.samples) {
     json.begin_array();
@@ -75,8 +69,8 @@ void add_profile(json_writer &json, const stacks &s, speedscope_frames &frames, 
   json.end_array();
   json.key("weights").begin_array();
   for (const stack_sample &sample : s.samples) {
-    json.value(weight_of(sample.sum, weight));
-    total += weight_of(sample.sum, weight);
+    json.value(sample.sum.*weight);
+    total += sample.sum.*weight;
   }
   json.end_array();
   json.member("startValue", 0);
@@ -125,34 +119,6 @@ std::string csv_rate(const model &m, uint64_t allocations) {
 
 } // namespace
 
-uint64_t weight_of(const figures &f, stack_weight weight) {
-  switch (weight) {
-  case stack_weight::items:
-    return f.inuse;
-  case stack_weight::allocs:
-    return f.numallocs;
-  case stack_weight::bytes:
-    return f.memalloced;
-  case stack_weight::live:
-    break;
-  }
-  return f.memuse;
-}
-
-void export_folded(output &out, const model &m, naming &names, stack_weight weight) {
-  const stacks s = stacks_of(m, names);
-  std::map<std::string, uint64_t> lines;
-  for (const stack_sample &sample : s.samples) {
-    std::string line = folded_name(m.program);
-    for (const source_frame *frame : frames_outermost_first(s, sample))
-      line += ";" + folded_name(frame->function);
-    lines[line] += weight_of(sample.sum, weight);
-  }
-  for (const auto &[line, value] : lines)
-    if (value != 0)
-      out.print("{} {}\n", line, value);
-}
-
 void export_speedscope(output &out, const model &m, naming &names) {
   const stacks s = stacks_of(m, names);
   speedscope_frames frames;
@@ -162,10 +128,10 @@ void export_speedscope(output &out, const model &m, naming &names) {
   json.member("name", m.program);
   json.member("exporter", "malloc9 " M9_VERSION);
   json.key("profiles").begin_array();
-  add_profile(json, s, frames, "bytes live", stack_weight::live);
-  add_profile(json, s, frames, "items live", stack_weight::items);
-  add_profile(json, s, frames, "allocations", stack_weight::allocs);
-  add_profile(json, s, frames, "bytes allocated", stack_weight::bytes);
+  add_profile(json, s, frames, "bytes live", "bytes", &figures::memuse);
+  add_profile(json, s, frames, "items live", "none", &figures::inuse);
+  add_profile(json, s, frames, "allocations", "none", &figures::numallocs);
+  add_profile(json, s, frames, "bytes allocated", "bytes", &figures::memalloced);
   json.end_array();
   frames.write(json);
   json.end_object();

@@ -12,15 +12,9 @@
 
 namespace m9::tool {
 
-// What a format with one number per stack adds up.
-enum class stack_weight { live, items, allocs, bytes };
-uint64_t weight_of(const figures &f, stack_weight weight);
-
 // pprof's profile.proto, compressed by gzip: alloc_objects, alloc_space, inuse_objects, inuse_space.
 std::string export_pprof(const model &m, naming &names);
-// "program;outermost;...;innermost NUMBER": what flame graphs are drawn from.
-void export_folded(output &out, const model &m, naming &names, stack_weight weight);
-// speedscope's JSON: a profile for each weight.
+// speedscope's JSON: a profile each for bytes and items that are live, allocations and their bytes.
 void export_speedscope(output &out, const model &m, naming &names);
 // Linux's /proc/allocinfo, version 1.0: bytes and items that are live, and the place.
 void export_allocinfo(output &out, const model &m, naming &names);

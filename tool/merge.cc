@@ -23,17 +23,33 @@ uint32_t merger::add_module(const model_module &module) {
   return at->second;
 }
 
+std::vector<uint32_t> merger::add_frames(const model &m) {
+  std::vector<uint32_t> index;
+  for (const model_frame &f : m.frames) {
+    const uint32_t caller = f.caller != format::no_chain ? index[f.caller] : format::no_chain;
+    const uint32_t module = f.module < m.modules.size() ? add_module(m.modules[f.module]) : format::no_module;
+    const auto [at, is_new] = frame_index.try_emplace({caller, module, f.offset}, static_cast<uint32_t>(frames.size()));
+    if (is_new)
+      frames.push_back({caller, module, f.offset});
+    index.push_back(at->second);
+  }
+  return index;
+}
+
 void merger::add(const model &m) {
+  const std::vector<uint32_t> frame_of = add_frames(m);
   uint64_t processes = 1;
   for (const model_type &type : m.types) {
     const bool has_module = type.module < m.modules.size();
     const std::string where = has_module ? module_key(m.modules[type.module]) : "";
+    const uint32_t chain = type.chain != format::no_chain ? frame_of[type.chain] : format::no_chain;
     const auto [at, is_new] =
-        type_index.try_emplace(fmt::format("{}\n{}\n{:x}", type.name, where, type.offset), types.size());
+        type_index.try_emplace(fmt::format("{}\n{}\n{:x}\n{}", type.name, where, type.offset, chain), types.size());
     if (is_new) {
       types.push_back({type, {}});
       types.back().type.module = has_module ? add_module(m.modules[type.module]) : format::no_module;
       types.back().type.cells.clear();
+      types.back().type.chain = chain;
     }
     merged_type &merged = types[at->second];
     merged.type.highuse = std::max(merged.type.highuse, type_highuse(type));
@@ -84,6 +100,7 @@ model merger::result(const model &first) const {
   static_cast<model_head &>(m) = first;
   m.inherited = inherited ? inheritance::of_many : inheritance::none;
   m.modules = modules;
+  m.frames = frames;
   for (const int32_t cpu : cpus)
     m.cpus.push_back(cpu);
   for (const auto &[size, zone] : zones)

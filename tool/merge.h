@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Adds the statistics of many processes into one. Types are the same if their name, the build-id of their module (its
-// path, if it has none) and their offset are; CPUs by number; zones by size; notes by name. What children inherited
-// is added up beside the counts: without it those are the operations of the processes themselves, with it they give
-// what all of them held.
+// path, if it has none), their offset and, if they are chains, all frames are; CPUs by number; zones by size; notes by
+// name. What children inherited is added up beside the counts: without it those are the operations of the processes
+// themselves, with it they give what all of them held.
 #pragma once
 
+#include <array>
 #include <map>
 #include <set>
 #include <string>
@@ -32,6 +33,8 @@ private:
     model_type type;
     std::map<uint64_t, merged_cell> cells; // by size of the zone
   };
+  // The merged frames' indices by those of `m`.
+  std::vector<uint32_t> add_frames(const model &m);
   uint32_t add_module(const model_module &module);
   static std::vector<model_cell> cells_of(const merged_type &type, const model &m);
 
@@ -39,6 +42,8 @@ private:
   bool inherited = false; // by any of them
   std::vector<model_module> modules;
   std::map<std::string, uint32_t> module_index;
+  std::vector<model_frame> frames;
+  std::map<std::array<uint64_t, 3>, uint32_t> frame_index; // by caller, module, offset
   std::vector<merged_type> types;
   std::map<std::string, size_t> type_index;
   std::map<uint64_t, model_zone> zones; // by size - 1, so that large (0) is last

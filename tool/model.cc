@@ -32,7 +32,7 @@ void read_names(model &m, const statistics_view &view) {
   for (uint32_t i = 0; i < view_count(view, section_kind::types); i++) {
     const format::type_entry e = view_type(view, i);
     const uint32_t module = e.module < m.modules.size() ? e.module : format::no_module;
-    m.types.push_back({string_of(view, e.name), module, e.offset, e.highuse, e.flags, {}});
+    m.types.push_back({string_of(view, e.name), module, e.offset, e.highuse, e.flags, {}, format::no_chain});
   }
   for (uint32_t i = 0; i < view_count(view, section_kind::zones); i++) {
     const format::zone_entry e = view_zone(view, i);
@@ -41,6 +41,20 @@ void read_names(model &m, const statistics_view &view) {
   for (uint32_t i = 0; i < view_count(view, section_kind::notes); i++) {
     const format::note_entry e = view_note(view, i);
     m.notes.push_back({string_of(view, e.name), e.value});
+  }
+}
+
+// A live file may change, but what is made of it is a tree that is not deep, whatever happens.
+void read_chains(model &m, const statistics_view &view) {
+  std::vector<uint32_t> depths;
+  for (uint32_t i = 0; i < view_count(view, section_kind::chains); i++) {
+    const format::chain_entry e = view_chain(view, i);
+    const bool has_caller = e.caller < i && depths[e.caller] < format::chain_frames_most;
+    depths.push_back(has_caller ? depths[e.caller] + 1 : 1);
+    m.frames.push_back({has_caller ? e.caller : format::no_chain,
+                        e.module < m.modules.size() ? e.module : format::no_module, e.offset});
+    if (e.type < m.types.size() && m.types[e.type].chain == format::no_chain)
+      m.types[e.type].chain = i;
   }
 }
 
@@ -117,6 +131,7 @@ model model_of(const statistics_view &view) {
   m.start_ns = h.start_ns;
   m.time_ns = h.time_ns;
   read_names(m, view);
+  read_chains(m, view);
   read_counts(m, view);
   if (view_has_inherited(view))
     m.inherited = view_is_merged(view) ? inheritance::of_many : inheritance::of_one;

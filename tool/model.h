@@ -42,6 +42,13 @@ struct model_cell {
   counts inherited = {}; // of all CPUs
 };
 
+// A frame of a chain of callers; chains share what they have in common on the outside.
+struct model_frame {
+  uint32_t caller; // index in model::frames, below its own, or format::no_chain
+  uint32_t module; // index in model::modules, or format::no_module
+  uint64_t offset; // of the return address
+};
+
 // Whether a file tells what was inherited: by one process, or by many that were merged.
 enum class inheritance { none, of_one, of_many };
 
@@ -52,6 +59,7 @@ struct model_type {
   uint64_t highuse = 0; // bytes, as recorded
   uint32_t flags = 0;   // format::type_by_rule, ...
   std::vector<model_cell> cells;
+  uint32_t chain = format::no_chain; // index in model::frames of the innermost frame, if the type is one chain
 };
 
 struct model_zone {
@@ -75,6 +83,7 @@ struct model_head {
 struct model : model_head {
   std::vector<model_module> modules;
   std::vector<model_type> types;
+  std::vector<model_frame> frames;
   std::vector<int32_t> cpus; // the kernel's numbers; -1: charged to no CPU
   std::vector<model_zone> zones;
   std::vector<model_note> notes;

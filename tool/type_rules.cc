@@ -84,6 +84,7 @@ void type_rules_apply(model &m, naming &names, const std::string &path) {
       type.flags |= format::type_by_rule;
       type.module = format::no_module;
       type.offset = 0;
+      type.chain = format::no_chain;
     } else {
       take_in(m.types[first->second], type);
       taken[i] = true;

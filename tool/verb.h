@@ -60,8 +60,11 @@ struct report_options {
   bool json = false;
   bool csv = false;
   bool percpu = false;
-  names_choice names; // of stat
-  std::string types;  // of stat: a file of rules
+  names_choice names;               // of stat
+  std::string types;                // of stat: a file of rules
+  bool tree = false;                // of stat
+  bool folded = false;              // of stat
+  std::string tree_by = "requests"; // of stat
 };
 
 // A verb that reads FILE and shows it. `more` adds options of its own.

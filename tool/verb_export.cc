@@ -9,23 +9,17 @@
 #include "tool/export.h"
 #include "tool/options.h"
 #include "tool/output_file.h"
+#include "tool/tree.h"
 #include "tool/verb.h"
 
 namespace m9::tool {
 namespace {
 
 struct export_options {
-  std::string target, format, output, by = "type", weight = "live";
+  std::string target, format, output, by = "type", weight = "memuse";
   uint64_t top = UINT64_MAX;
   names_choice names;
 };
-
-stack_weight weight_named(const std::string &word) {
-  return word == "items"    ? stack_weight::items
-         : word == "allocs" ? stack_weight::allocs
-         : word == "bytes"  ? stack_weight::bytes
-                            : stack_weight::live;
-}
 
 void export_groups(output &out, const export_options &options, const model &m, naming &names) {
   std::vector<group> groups = groups_of(m, names, group_by_of(options.by));
@@ -42,7 +36,7 @@ void write_format(output &out, const export_options &options, const model &m, na
   if (options.format == "pprof")
     out.put(export_pprof(m, names));
   else if (options.format == "folded")
-    export_folded(out, m, names, weight_named(options.weight));
+    call_tree(m, names, tree_weight_of(options.weight)).print_folded(out);
   else if (options.format == "speedscope")
     export_speedscope(out, m, names);
   else if (options.format == "allocinfo")
@@ -80,8 +74,7 @@ void add_export(CLI::App &app) {
   verb.choice("--by", options->by, {"type", "function", "file", "module"},
               "What belongs together; files are the source's [type]");
   verb.number("--top", options->top, "Only the first N, by live bytes");
-  verb.choice("--weight", options->weight, {"live", "items", "allocs", "bytes"},
-              "What is added up: bytes that are live, items that are live, allocations, their bytes [live]");
+  verb.choice("--weight", options->weight, {"requests", "bytes", "inuse", "memuse"}, "What is added up [memuse]");
   declare_names(verb, options->names);
   verb.action([options] { export_file(*options); });
 }

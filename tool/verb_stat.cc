@@ -14,6 +14,7 @@
 #include "tool/options.h"
 #include "tool/output.h"
 #include "tool/table_output.h"
+#include "tool/tree.h"
 #include "tool/type_rules.h"
 #include "tool/verb.h"
 #include "tool/writer.h"
@@ -52,6 +53,15 @@ void add_names(json_writer &json, const model_type &type, naming &names) {
   json.end_array();
 }
 
+void add_chain(json_writer &json, const model &m, const model_type &type) {
+  if (type.chain == format::no_chain)
+    return;
+  json.key("chain").begin_array();
+  for (uint32_t frame = type.chain; frame != format::no_chain; frame = m.frames[frame].caller)
+    json.value(frame_place(m, m.frames[frame]));
+  json.end_array();
+}
+
 void add_cpus(json_writer &json, const model &m, const model_type &type) {
   json.key("percpu").begin_array();
   const std::vector<counts> by_cpu = type_by_cpu(m, type);
@@ -78,6 +88,7 @@ void add_type(json_writer &json, const model &m, const model_type &type, naming 
   for (const uint64_t size : type_sizes(m, type))
     json.value(size);
   json.end_array();
+  add_chain(json, m, type);
   add_cpus(json, m, type);
   if (m.inherited != inheritance::none) {
     json.key("inherited").begin_object();
@@ -159,8 +170,16 @@ void print_plain(output &out, const model &m) {
   print_table(out, renamed.view);
 }
 
+void show_tree(output &out, const model &m, naming &names, const report_options &options) {
+  const call_tree tree(m, names, tree_weight_of(options.tree_by));
+  if (options.folded)
+    tree.print_folded(out);
+  else
+    tree.print(out, tree_least_share);
+}
+
 void show(output &out, const statistics_view &view, const report_options &options) {
-  const bool plain = !options.json && !options.csv && !options.percpu;
+  const bool plain = !options.json && !options.csv && !options.percpu && !options.tree && !options.folded;
   const naming_options how = naming_of(options.names);
   if (plain && how.source == name_source::dump && options.types.empty()) {
     print_table(out, view);
@@ -171,9 +190,12 @@ void show(output &out, const statistics_view &view, const report_options &option
   model m = recorded;
   if (!options.types.empty())
     type_rules_apply(m, names, options.types);
-  for (size_t i = 0; !options.json && i < m.types.size(); i++)
+  const bool tree = options.tree || options.folded;
+  for (size_t i = 0; !options.json && !tree && i < m.types.size(); i++)
     m.types[i].name = names.shown(m.types[i]);
-  if (options.json)
+  if (tree)
+    show_tree(out, m, names, options);
+  else if (options.json)
     print_json(out, m, names);
   else if (options.csv && options.percpu)
     print_csv_by_cpu(out, m);
@@ -191,6 +213,14 @@ void show(output &out, const statistics_view &view, const report_options &option
 void more_options(verb_options &verb, report_options &options) {
   declare_names(verb, options.names);
   verb.text("--types", options.types, "Name types by the rules in this file, as MALLOC9_CONF=types: does");
+  verb.flag("--folded", options.folded, "Print each chain of functions and a number: for flame graphs");
+  verb.flag("--tree", options.tree, "Print who called whom (of programs that ran with stack:N)");
+  for (const char *other : {"--json", "--csv", "--percpu"}) {
+    verb.exclude("--folded", other);
+    verb.exclude("--tree", other);
+  }
+  verb.exclude("--tree", "--folded");
+  verb.choice("--by", options.tree_by, {"requests", "bytes", "inuse", "memuse"}, "What the two add up [requests]");
 }
 
 } // namespace

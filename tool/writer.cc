@@ -65,6 +65,19 @@ void write_names(writer &w, const model &m) {
   w.section(section_kind::notes, notes);
 }
 
+void write_chains(writer &w, const model &m) {
+  std::vector<format::chain_entry> chains;
+  for (const model_frame &f : m.frames) {
+    const uint32_t above = f.caller != format::no_chain ? chains[f.caller].depth : 0;
+    chains.push_back({f.caller, format::no_chain, f.module, above + 1, f.offset});
+  }
+  for (uint32_t t = 0; t < m.types.size(); t++)
+    if (m.types[t].chain != format::no_chain)
+      chains[m.types[t].chain].type = t;
+  if (!chains.empty())
+    w.section(section_kind::chains, chains);
+}
+
 void write_counts(writer &w, const model &m) {
   std::vector<format::cell_entry> cells;
   std::vector<format::inherited_entry> inherited;
@@ -117,6 +130,7 @@ std::string model_write(const model &m) {
   h.mode_reason = w.text(m.mode_reason);
   h.command = w.text(m.command);
   write_names(w, m);
+  write_chains(w, m);
   write_counts(w, m);
   w.section(section_kind::strings, w.strings.data(), w.strings.size());
   h.sections_offset = w.file.size();

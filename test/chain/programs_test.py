@@ -129,7 +129,8 @@ def main():
     harness.check(not wrong, "\n".join(wrong))
 
 
-try:
-    main()
-except harness.Failed as failure:
-    sys.exit(f"FAILED: {failure}")
+if __name__ == "__main__":
+    try:
+        main()
+    except harness.Failed as failure:
+        sys.exit(f"FAILED: {failure}")

@@ -25,6 +25,7 @@ struct dump_builder {
   std::vector<format::note_entry> notes;
   std::vector<format::inherited_entry> inherited; // one per cell; none: no section
   uint32_t inherited_kind = 9;
+  std::vector<format::chain_entry> chains;   // none: no section
   std::vector<std::vector<uint64_t>> blocks; // by CPU; words
   size_t padding = 0;                        // bytes that a later version appended to each entry
   bool with_unknown_section = false;
@@ -65,6 +66,13 @@ struct dump_builder {
   uint32_t add_type(std::string_view name, uint32_t module, uint64_t offset, uint64_t highuse = 0) {
     types.push_back({text(name), module, 0, offset, highuse});
     return uint32_t(types.size() - 1);
+  }
+
+  // A frame below that of `caller`, another frame or -1.
+  uint32_t add_frame(uint32_t caller, uint32_t module, uint64_t offset, uint32_t type = format::no_chain) {
+    const uint32_t above = caller == format::no_chain ? 0 : chains[caller].depth;
+    chains.push_back({caller, type, module, above + 1, offset});
+    return uint32_t(chains.size() - 1);
   }
 
   uint32_t add_zone(uint64_t size, uint64_t used = 0, uint64_t free = 0) {
@@ -117,6 +125,8 @@ struct dump_builder {
     if (!inherited.empty())
       append(out, table, inherited_kind, inherited, padding);
     append(out, table, 7, notes, padding);
+    if (!chains.empty())
+      append(out, table, 11, chains, padding);
     append(out, table, 1, std::vector<char>(strings.begin(), strings.end()), 0);
     header.sections_offset = out.size();
     header.section_count = uint32_t(table.size());
@@ -195,6 +205,21 @@ inline dump_builder child_dump() {
   b.inherited[0] = {80, 75, 80 * 64, 75 * 64};
   b.inherited[2] = {3, 1, 5000000, 8192};
   b.inherited[4] = {7, 7, 7 * 4096, 7 * 4096};
+  return b;
+}
+
+// The sample as types that are chains: two of one site, one cut short in a place that no module has, one of one frame.
+inline dump_builder chains_dump() {
+  dump_builder b = sample_dump();
+  const uint32_t again = b.add_type("sample!node_new+0x1c", 0, 0x1c1c);
+  b.count(b.add_cell(again, 1), 1, 1000, 10);
+  const uint32_t start = b.add_frame(format::no_chain, 0, 0x1000), main = b.add_frame(start, 0, 0x1100);
+  b.add_frame(main, 0, 0x1c1c, 0);
+  const uint32_t thing = b.add_frame(main, 1, 0x700);
+  b.add_frame(thing, 0, 0x1c1c, again);
+  b.add_frame(thing, 1, 0x808, 2);
+  b.add_frame(b.add_frame(format::no_chain, format::no_module, 0x7777), 0, 0x2020, 1);
+  b.add_frame(format::no_chain, 1, 0x900, 3);
   return b;
 }
 

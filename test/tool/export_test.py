@@ -59,11 +59,22 @@ def pprof():
 def folded():
     with folder() as path:
         dump = dumped(path, "leaky")
-        for weight, key, session in [("live", "memuse", 7 * ITEM), ("items", "inuse", 7), ("allocs", "numallocs", 500),
-                                     ("bytes", "memalloced", 500 * ITEM)]:
-            lines = dict(line.rsplit(" ", 1) for line in exported(dump, "folded", "--weight", weight).decode().splitlines())
-            equal(lines["leaky;session_new"], str(session), weight)
-            equal(sum(map(int, lines.values())), total(dump, key), weight)
+        for weight, session in [("memuse", 7 * ITEM), ("inuse", 7), ("requests", 500), ("bytes", 500 * ITEM)]:
+            text = exported(dump, "folded", "--weight", weight).decode()
+            equal(text, malloc9("stat", dump, "--folded", "--by", weight), weight)
+            equal([line.rsplit(" ", 1)[1] for line in text.splitlines() if "session_new" in line], [str(session)], weight)
+
+
+def chains():
+    """Of a program that ran with stack:N, pprof shows who called."""
+    with folder() as path:
+        dumped(path, "leaky")
+        dump, profile = path("chains.m9"), path("chains.pb.gz")
+        harness.run_preloaded([path("leaky", "leaky")], conf={"dump": dump, "stack": 8}, require=False)
+        malloc9("export", dump, "--format", "pprof", "--names", "debug", "-o", profile, errors=None)
+        top = go_pprof("-top", "-cum", "-nodecount=1000", "-nodefraction=0", "-sample_index=alloc_objects", profile)
+        rows = {row.split()[-1]: (row.split()[0], row.split()[3]) for row in top.splitlines() if "%" in row and "total" not in row}
+        equal([rows.get("session_new"), rows.get("main")], [("500", "500"), ("0", "510")], top)
 
 
 def speedscope():
@@ -165,4 +176,4 @@ def outputs():
 
 
 if __name__ == "__main__":
-    harness.main(pprof, folded, speedscope, allocinfo, prometheus, comma_separated, malloc_stats, outputs)
+    harness.main(pprof, folded, chains, speedscope, allocinfo, prometheus, comma_separated, malloc_stats, outputs)

@@ -74,6 +74,12 @@ for case in "child", "merged":
     for name in child_commands:
         compare(f"{case}-{name}", output_of([tool, *commands[name][:-1], os.path.join(golden, case + ".m9")]))
 
+compare("chains.m9", output_of([make_dump, "chains"]))
+chains = os.path.join(golden, "chains.m9")
+for name, arguments in {"stat.txt": [], "stat.json": ["--json"], "tree.txt": ["--tree"], "folded.txt": ["--folded"],
+                        "tree-memuse.txt": ["--tree", "--by", "memuse"]}.items():
+    compare(f"chains-{name}", output_of([tool, "stat", "--names", "dump", *arguments, chains]))
+
 # The figures by other ways: JSON and CSV are what their own readers make of them.
 stat = json.loads(output_of([tool, "stat", "--json", dump]))
 if list(stat)[:3] != ["program", "pid", "mode"] or "types" not in stat:
@@ -90,6 +96,11 @@ for t in stat["types"]:
 rows = list(csv.DictReader(io.StringIO(output_of([tool, "stat", "--csv", dump]).decode())))
 if [(r["type"], int(r["memuse"])) for r in rows] != [(t["type"], t["memuse"]) for t in stat["types"]]:
     fail("CSV and JSON disagree")
+for weight, key in ("requests", "numallocs"), ("bytes", "memalloced"), ("inuse", "inuse"), ("memuse", "memuse"):
+    types = json.loads(output_of([tool, "stat", "--json", "--names", "dump", chains]))["types"]
+    folded = output_of([tool, "stat", "--folded", "--names", "dump", "--by", weight, chains]).decode().splitlines()
+    if sum(int(line.rsplit(" ", 1)[1]) for line in folded) != sum(t[key] for t in types) or len(folded) < 4:
+        fail(f"folded by {weight} is not the sum of {key}: {folded}")
 zones = json.loads(output_of([tool, "zones", "--json", dump]))["zones"]
 if sum(z["req"] for z in zones) != sum(t["numallocs"] for t in stat["types"]):
     fail("the zones' requests are not the types'")

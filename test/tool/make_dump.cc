@@ -67,6 +67,8 @@ dump_builder dump_of(const std::string &name) {
     b.inherited_kind = 10;
     return b;
   }
+  if (name == "chains")
+    return m9::test::chains_dump();
   if (name == "later") {
     b.padding = 40;
     b.with_unknown_section = true;

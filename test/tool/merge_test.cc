@@ -219,3 +219,24 @@ TEST_CASE("csv: fields are quoted where they must be") {
   CHECK(csv_field("a\"b") == "\"a\"\"b\"");
   CHECK(csv_field("a\nb") == "\"a\nb\"");
 }
+
+TEST_CASE("merge: chains are the same if all frames are") {
+  dump_builder other = m9::test::chains_dump();
+  other.chains[3].offset = 0x701; // the second chain of node_new, and thing_buffer's
+  const model m = model_of(m9::test::chains_dump());
+  merger merged;
+  merged.add(m);
+  merged.add(m);
+  merged.add(model_of(other));
+  const model sum = written_and_read(merged.result(m));
+  REQUIRE(sum.types.size() == m.types.size() + 2);
+  REQUIRE(sum.frames.size() == m.frames.size() + 3);
+  CHECK(type_total(sum.types[6]).numallocs == 2 * 1000);
+  CHECK(type_total(sum.types[0]).numallocs == 3 * 121);
+  uint32_t at = sum.types[7].chain;
+  std::vector<uint64_t> offsets;
+  for (; at != format::no_chain; at = sum.frames[at].caller)
+    offsets.push_back(sum.frames[at].offset);
+  CHECK(offsets == std::vector<uint64_t>{0x808, 0x701, 0x1100, 0x1000});
+  CHECK(sum.types[7].name == "libthing.so.3!thing_buffer+0x8");
+}

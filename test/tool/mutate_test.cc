@@ -14,6 +14,7 @@
 #include "tool/error.h"
 #include "tool/merge.h"
 #include "tool/table_output.h"
+#include "tool/tree.h"
 #include "tool/writer.h"
 
 using namespace m9;
@@ -82,6 +83,10 @@ bool use(const bytes &b, tool::output &out) {
     tool::zones_by_cpu(m);
     tool::zones_inherited(m);
     tool::types_sorted(m);
+    tool::naming names(m, {tool::name_source::dump, "", ""});
+    const tool::call_tree tree(m, names, tool::tree_weight::requests);
+    tree.print(out, 0);
+    tree.print_folded(out);
     tool::merger merged;
     merged.add(m);
     merged.add(m);
@@ -99,7 +104,7 @@ bool use(const bytes &b, tool::output &out) {
 }
 
 bytes base_dump(int which) {
-  test::dump_builder b = which == 0 ? test::sample_dump() : test::child_dump();
+  test::dump_builder b = which == 0 ? test::sample_dump() : which == 3 ? test::chains_dump() : test::child_dump();
   b.padding = which == 1 ? 16 : 0;
   b.with_unknown_section = which == 1;
   if (which == 2) {
@@ -124,7 +129,7 @@ int main(int argc, char **argv) {
   tool::output nowhere(::dup(STDOUT_FILENO), "output");
   long read = 0;
   for (long round = 0; round < rounds; round++) {
-    bytes b = base_dump(static_cast<int>(round % 3));
+    bytes b = base_dump(static_cast<int>(round % 4));
     damage(b);
     read += use(b, nowhere);
   }

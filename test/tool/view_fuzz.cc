@@ -10,6 +10,23 @@
 
 namespace {
 
+// Whatever the bytes are, what the view told first is a tree.
+void check_chains(const m9::statistics_view &view) {
+  for (uint32_t i = 0; i < view_count(view, m9::format::section_kind::chains); i++) {
+    uint32_t frames = 0;
+    for (uint32_t at = i; at != m9::format::no_chain; at = view_chain(view, at).caller)
+      if (++frames > m9::format::chain_frames_most)
+        std::abort();
+  }
+}
+
+uint64_t sum_chains(const m9::statistics_view &view) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < view_count(view, m9::format::section_kind::chains) + 1; i++)
+    sum += view_chain(view, i).offset;
+  return sum;
+}
+
 void print_all(const m9::statistics_view &view) {
   const uint32_t types = view_count(view, m9::format::section_kind::types);
   std::vector<m9::type_sum> sums(types);
@@ -41,11 +58,14 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
       std::abort();
     return 0;
   }
+  check_chains(view);
   print_all(view);
   const unsigned char *changes = data + 1 + file;
   for (size_t i = 0; i + 2 < late && file != 0; i += 3)
     bytes[(size_t{changes[i]} << 8 | changes[i + 1]) % file] = changes[i + 2];
   if (late != 0)
     print_all(view);
+  volatile uint64_t sum = sum_chains(view);
+  static_cast<void>(sum);
   return 0;
 }

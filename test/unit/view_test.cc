@@ -299,6 +299,44 @@ TEST_CASE("view: indices and texts that point nowhere", "[view]") {
   starts(b, "the mode's reason lies outside the strings");
 }
 
+TEST_CASE("view: chains are trees of at most 64 frames", "[view]") {
+  using m9::format::no_chain;
+  dump_builder b = m9::test::chains_dump();
+  const opened o(b.bytes());
+  REQUIRE(o.error.what == nullptr);
+  REQUIRE(view_count(o.view, format::section_kind::chains) == 9);
+  CHECK(view_chain(o.view, 4).caller == 3);
+  CHECK(view_chain(o.view, 4).depth == 4);
+  CHECK(view_chain(o.view, 9).offset == 0); // beyond the last
+  const auto refused = [](dump_builder &bad, const std::string &text) {
+    CHECK(error_of(bad).starts_with(text + " @"));
+  };
+  b.chains[4].caller = 4;
+  refused(b, "a frame of a chain does not come after its caller");
+  b = m9::test::chains_dump();
+  b.chains[4].caller = 8;
+  refused(b, "a frame of a chain does not come after its caller");
+  b = m9::test::chains_dump();
+  b.chains[4].caller = 1;
+  refused(b, "a frame of a chain has a wrong depth");
+  b = m9::test::chains_dump();
+  b.chains[0].depth = 0;
+  refused(b, "a frame of a chain has a wrong depth");
+  b = m9::test::chains_dump();
+  b.chains[2].type = uint32_t(b.types.size());
+  refused(b, "a chain names a type that is not there");
+  b = m9::test::chains_dump();
+  b.chains[2].module = 2;
+  refused(b, "a frame of a chain names a module that is not there");
+  b = m9::test::chains_dump();
+  uint32_t at = no_chain;
+  for (int i = 0; i < 64; i++)
+    at = b.add_frame(at, 0, uint64_t(i));
+  CHECK(error_of(b).empty());
+  b.add_frame(at, 0, 64);
+  refused(b, "a frame of a chain has a wrong depth");
+}
+
 TEST_CASE("view: the work is bounded by the size of the file", "[view]") {
   dump_builder b = sample_dump();
   for (int i = 0; i < 1000; i++)
