@@ -56,6 +56,8 @@ int run_command(const std::vector<std::string> &arguments) {
   add_run(app, line.program, &status);
   add_stat(app);
   add_zones(app);
+  add_ps(app);
+  add_gc(app);
   check_verb(app, line.ours);
   try {
     app.parse(std::vector<std::string>(line.ours.rbegin(), line.ours.rend())); // CLI11 wants them backwards

@@ -30,6 +30,8 @@ command_line command_line_split(const std::vector<std::string> &arguments);
 void add_run(CLI::App &app, const std::vector<std::string> &program, int *status);
 void add_stat(CLI::App &app);
 void add_zones(CLI::App &app);
+void add_ps(CLI::App &app);
+void add_gc(CLI::App &app);
 
 // What the verbs that print statistics have in common.
 struct report_options {
