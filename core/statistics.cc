@@ -54,7 +54,7 @@ struct string_pool {
 constexpr const char *note_names[] = {
     "foreign frees", "size mismatches",         "in flight at fork",    "forks whose inherited counts are not known",
     "sites folded",  "calls charged to no CPU", "frees to a wrong type"};
-constexpr uint32_t notes = 7;
+constexpr uint32_t notes = statistics_notes_count;
 constexpr uint32_t sections = 9; // at most
 
 // What is there, fixed at the start so that both passes agree; what comes later is left to the next image.
@@ -201,13 +201,8 @@ uint64_t live_large(const extent_of &all, const cell_entry *cells, const cpu_ent
 }
 
 void write_notes(note_entry *to, string_pool &strings, uint64_t shared) {
-  const uint64_t values[notes] = {heap_note_read(heap_note::foreign_frees),
-                                  heap_note_read(heap_note::size_mismatches),
-                                  heap_note_read(heap_note::in_flight_at_fork),
-                                  heap_note_read(heap_note::inherited_unknown),
-                                  cell_sites_folded(),
-                                  shared,
-                                  heap_note_read(heap_note::wrong_types)};
+  uint64_t values[notes];
+  statistics_notes(values, shared);
   for (uint32_t i = 0; i < notes; i++) {
     text name = strings.add(note_names[i]);
     if (to)
@@ -272,6 +267,19 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
 }
 
 } // namespace
+
+const char *statistics_note_name(unsigned i) { return note_names[i]; }
+
+void statistics_notes(uint64_t *values, uint64_t shared) {
+  const uint64_t now[notes] = {heap_note_read(heap_note::foreign_frees),
+                               heap_note_read(heap_note::size_mismatches),
+                               heap_note_read(heap_note::in_flight_at_fork),
+                               heap_note_read(heap_note::inherited_unknown),
+                               cell_sites_folded(),
+                               shared,
+                               heap_note_read(heap_note::wrong_types)};
+  __builtin_memcpy(values, now, sizeof now);
+}
 
 bool statistics_make(const statistics_about &about, statistics_image &image, size_t spare) M9_UNCHECKED {
   heap_enter();

@@ -25,6 +25,8 @@ int run_command(const std::vector<std::string> &arguments) {
   add_run(app, line.program, &status);
   add_stat(app);
   add_zones(app);
+  add_ps(app);
+  add_gc(app);
   add_report(app);
   add_top(app);
   const int use = malloc9.run(line.ours);

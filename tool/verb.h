@@ -33,6 +33,8 @@ void add_stat(CLI::App &app);
 void add_zones(CLI::App &app);
 void add_report(CLI::App &app);
 void add_top(CLI::App &app);
+void add_ps(CLI::App &app);
+void add_gc(CLI::App &app);
 
 // What the verbs that print statistics have in common.
 struct report_options {
