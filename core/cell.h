@@ -64,6 +64,7 @@ cell_sums cell_read(uint64_t cell, unsigned c);
 
 // Bytes of a window in which there are cells, from its start; none lie beyond on any CPU.
 uint32_t cell_window_used(unsigned w);
+uint32_t cell_window_opened(unsigned w); // bytes that are open, whole pages
 
 // Opens the block of a CPU that runs for the first time: its caches and all cells in use.
 bool cell_open_cpu(int cpu) M9_REQUIRES(malloc_mtx);

@@ -7,6 +7,7 @@
 #include "core/heap.h"
 #include "core/keg.h"
 #include "core/large_cache.h"
+#include "core/live_index.h"
 #include "shim/pages.h"
 #include "shim/system.h"
 
@@ -62,6 +63,7 @@ void decay_tick() {
     return;
   if (!last_tick.compare_exchange_strong(last, now, std::memory_order_relaxed))
     return;
+  live_refresh();
   for (unsigned c = 0; c < zone_count; c++) {
     keg &k = kegs[c];
     if (k.slabs_idle == 0)

@@ -3,6 +3,7 @@
 
 #include "core/decay.h"
 #include "core/layout.h"
+#include "core/live_index.h"
 #include "core/meta.h"
 #include "shim/pages.h"
 #include "shim/panic.h"
@@ -77,6 +78,7 @@ slab *slab_make(keg &k, unsigned c) M9_REQUIRES(k.lock) {
     k.table[number] = s;
   k.slabs = number + 1;
   k.available.insert(number);
+  live_zone(c);
   return s;
 }
 

@@ -64,7 +64,7 @@ constexpr const char *note_names[] = {"foreign frees",
                                       "frees to a wrong type",
                                       "return addresses above which no chain goes",
                                       "calls of chains beyond the most that are kept"};
-constexpr uint32_t notes = 9;
+constexpr uint32_t notes = statistics_notes_count;
 constexpr uint32_t sections = 10; // at most
 
 // What is there, fixed at the start so that both passes agree; what comes later is left to the next image.
@@ -236,15 +236,8 @@ uint64_t live_large(const extent_of &all, const cell_entry *cells, const cpu_ent
 }
 
 void write_notes(note_entry *to, string_pool &strings, uint64_t shared) {
-  const uint64_t values[notes] = {heap_note_read(heap_note::foreign_frees),
-                                  heap_note_read(heap_note::size_mismatches),
-                                  heap_note_read(heap_note::in_flight_at_fork),
-                                  heap_note_read(heap_note::inherited_unknown),
-                                  cell_sites_folded(),
-                                  shared,
-                                  heap_note_read(heap_note::wrong_types),
-                                  heap_note_read(heap_note::steps_unknown),
-                                  heap_note_read(heap_note::chains_folded)};
+  uint64_t values[notes];
+  statistics_notes(values, shared);
   for (uint32_t i = 0; i < notes; i++) {
     text name = strings.add(note_names[i]);
     if (to)
@@ -313,6 +306,21 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
 }
 
 } // namespace
+
+const char *statistics_note_name(unsigned i) { return note_names[i]; }
+
+void statistics_notes(uint64_t *values, uint64_t shared) {
+  const uint64_t now[notes] = {heap_note_read(heap_note::foreign_frees),
+                               heap_note_read(heap_note::size_mismatches),
+                               heap_note_read(heap_note::in_flight_at_fork),
+                               heap_note_read(heap_note::inherited_unknown),
+                               cell_sites_folded(),
+                               shared,
+                               heap_note_read(heap_note::wrong_types),
+                               heap_note_read(heap_note::steps_unknown),
+                               heap_note_read(heap_note::chains_folded)};
+  __builtin_memcpy(values, now, sizeof now);
+}
 
 bool statistics_make(const statistics_about &about, statistics_image &image, size_t spare) M9_UNCHECKED {
   heap_enter();

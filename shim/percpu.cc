@@ -18,6 +18,7 @@ namespace m9 {
 constinit uint64_t percpu_base = 0;
 constinit int64_t percpu_rseq_offset = 0;
 constinit verbs percpu_verbs = verbs::none;
+void (*percpu_shared_added)(uint64_t offset, uint64_t delta) = nullptr;
 
 namespace {
 
@@ -128,6 +129,8 @@ void percpu_add(verbs v, uint64_t offset, uint64_t delta) {
   if (v == verbs::rseq ? rseq::add(offset, delta) : v == verbs::fallback && fallback::add(offset, delta))
     return;
   atomic_at(percpu_block_of(-1) + offset).fetch_add(delta, std::memory_order_relaxed);
+  if (percpu_shared_added) [[unlikely]]
+    percpu_shared_added(offset, delta);
 }
 
 uint32_t percpu_cache_count(int cpu, uint32_t cache) {

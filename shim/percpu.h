@@ -76,6 +76,9 @@ uint32_t push_many(const uint32_t &cache, const uint32_t *from, uint32_t n);
                                 : 0;
 }
 
+// Told of what percpu_add adds to the shared block; nullptr: nobody wants to know.
+extern void (*percpu_shared_added)(uint64_t offset, uint64_t delta);
+
 // Adds to a counter of this CPU or, where that is not possible, of the shared block. Always counts.
 void percpu_add(verbs v, uint64_t offset, uint64_t delta);
 
