@@ -192,8 +192,7 @@ uint32_t cell_window_used(unsigned w) {
 }
 
 bool cell_open_cpu(int cpu) {
-  constexpr uint32_t caches_bytes = (caches.at[zone_count] + 4095) / 4096 * 4096;
-  if (!percpu_open_range(cpu, 0, caches_bytes))
+  if (!percpu_open_range(cpu, 0, cells_offset))
     return false;
   for (unsigned w = 0; w < window_count; w++)
     if (window_opened[w] && !percpu_open_range(cpu, window_offset(w), window_opened[w]))

@@ -29,7 +29,7 @@ bool fork_prepared;                                      // the locks are ours: 
 
 void arm() {
   if (mode == format::run_mode::rseq)
-    process_arm(small_size_max + 1, zone_size_max + 1, uint64_t{zone_count} << zone_shift);
+    process_arm(small_size_max + 1, zone_size_max + 1, uint64_t{zones_all} << zone_shift);
 }
 
 // In a child that no fork handler ran in (_Fork, clone): the locks may belong to threads that do not exist here, and

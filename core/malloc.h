@@ -11,7 +11,7 @@
 //                    full cache: free_full (cold);  anything odd, and all else: free_slow (cold)
 //
 // The fast paths call nothing but inline verbs, and leave by tail calls. A `Kind` says how a caller fails:
-//   Kind::slow(size, where), Kind::refill(zone, cell), and Kind::walk(zone_key, size, where), which is malloc_walk.
+//   Kind::slow(size, where), Kind::refill(class, cell), and Kind::walk(zone_key, size, where), which is malloc_walk.
 // `where` is a call_frame or, in the names that do no more than this, a return_address, of which walk and slow make
 // one.
 #pragma once
@@ -28,7 +28,7 @@ namespace m9 {
 
 // The cold parts. They return nullptr when memory is refused and leave errno alone.
 void *malloc_slow(size_t size, call_frame f);
-void *malloc_refill(const zone &z, uint64_t cell);
+void *malloc_refill(unsigned c, uint64_t cell);
 void *calloc_slow(size_t size, call_frame f);
 void free_slow(void *p);
 void free_full(const zone &z, uint64_t index, uint64_t cell);
@@ -36,10 +36,9 @@ void free_full(const zone &z, uint64_t index, uint64_t cell);
 template <class Kind> [[gnu::always_inline]] inline void *malloc_at(uint64_t zone_key, uint64_t place) {
   uint64_t cell = place_cell(place);
   int64_t index = rseq::pop_and_count(zone_key_cache(zone_key), cell);
-  const zone &z = zone_key_zone(zone_key);
   if (index < 0) [[unlikely]]
-    return Kind::refill(z, cell);
-  return zone_hand_out(z, uint64_t(index), place_tag(place));
+    return Kind::refill(zone_key_class(zone_key), cell);
+  return zone_hand_out(zone_key_zone(zone_key), uint64_t(index), place_tag(place));
 }
 
 // A site off its slot of the direct table, or a wrapper: then its caller's caller is who counts.
@@ -83,7 +82,7 @@ template <class Kind, class Where> [[gnu::always_inline]] inline void *malloc_fa
 #else
   uint64_t cell = zone_cell(z, tag_other);
 #endif
-  if (!rseq::push_and_count(z.cache, index, cell)) [[unlikely]]
+  if (!rseq::push_and_count(z.cache, zone_owner(z), index, cell)) [[unlikely]]
     free_full(z, index, cell);
 }
 

@@ -44,7 +44,7 @@ struct declared_kind {
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, type_place t) {
     return malloc_slow(size, frame_of_subject(t.type));
   }
-  [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell) { return malloc_refill(z, cell); }
+  [[gnu::noinline, gnu::cold]] static void *refill(unsigned c, uint64_t cell) { return malloc_refill(c, cell); }
 };
 
 std::atomic<uint64_t> failed_ms; // clock_coarse_ms() of the last NULL, 0: there was none (a) relaxed

@@ -53,6 +53,8 @@ inline void process_divert_call() { // at malloc's slow paths
 // True in a child that shares the memory of a process of ours. Its rseq area is the
 // parent's and dead, so it must not use the verbs.
 bool process_is_guest();
+// Whether this process never had a second thread, as far as libc says; false where it does not.
+bool process_single_threaded();
 // The same at any time and at the cost of a system call, for what ends a process.
 bool process_is_another();
 
