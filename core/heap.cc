@@ -70,6 +70,7 @@ void heap_begin() {
   if (first) {
     process_prepare_switch();
     layout_start();
+    lookups_start();
     percpu_open_range(-1, 0, 4096);
     percpu_mark_opened(-1);
     CHECK(sites_start(), "no memory to start with");

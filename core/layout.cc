@@ -48,13 +48,13 @@ uint32_t first_slab(unsigned n) {
 void zone_describe(unsigned n) {
   unsigned c = zone_class(n);
   zone &z = zones[n];
-  z.size = uint32_t(class_size(c));
+  z.size = class_size(c);
   z.reciprocal = UINT64_MAX / z.size + 1;
   z.cache = caches.at[c];
   z.homeward = caches.at[c] + (1 + zone_domain(n)) * domain_bytes;
   z.cells = zone_cells_offset(c);
-  z.cache_most = cache_most(c);
-  z.gap = c == 0 ? 17 : uint32_t(class_size(c) - class_size(c - 1)); // 0 bytes are as good as 1
+  z.cache_most = uint16_t(cache_most(c));
+  z.gap = c == 0 ? 17 : uint16_t(class_size(c) - class_size(c - 1)); // 0 bytes are as good as 1
   keg_describe(n);
   kegs[n].first = first_slab(n);
 }

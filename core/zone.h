@@ -24,12 +24,12 @@ struct alignas(64) zone {
   uint64_t base;       // address of item 0 (i)
   uint16_t *tags;      // by index (i)
   uint64_t reciprocal; // UINT64_MAX / size + 1: exact for offsets below 2^36 and sizes up to 2^16 (i)
-  uint32_t size;       // bytes of an item (i)
+  uint64_t size;       // bytes of an item (i)
   uint32_t cache;      // offset in a per-CPU block: of the cache that the class allocates from (i)
   uint32_t cells;      // offset of tag 0's cell in a per-CPU block (i)
-  uint32_t cache_most; // items that a CPU's cache may grow to (i) // uz_bucket_size_max
   uint64_t items;      // indices below, if this zone's, have slabs and so a tag (z)
-  uint32_t gap;        // sizes that belong here: more than size - gap, at most size (i)
+  uint16_t cache_most; // items that a CPU's cache may grow to (i) // uz_bucket_size_max
+  uint16_t gap;        // sizes that belong here: more than size - gap, at most size (i)
   uint32_t homeward;   // offset: of the cache for what is freed by CPUs that allocate from another domain (i)
 };
 static_assert(sizeof(zone) == 64);
@@ -88,6 +88,12 @@ inline bool zone_index(const zone &z, const void *p, uint64_t &index) {
   auto product = __extension__(unsigned __int128)(reinterpret_cast<uint64_t>(p) - z.base) * z.reciprocal;
   index = uint64_t(product >> 64);
   return uint64_t(product) < z.reciprocal && index < z.items;
+}
+
+// In place: one instruction where a word that is put together takes three.
+inline void tag_set_freed(uint16_t *tags, uint64_t index) {
+  static_assert(tag_freed == 0x8000);
+  reinterpret_cast<unsigned char *>(tags + index)[1] |= tag_freed >> 8;
 }
 
 inline unsigned zone_number(const zone &z) { return unsigned(&z - zones); }

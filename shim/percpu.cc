@@ -15,7 +15,7 @@
 
 namespace m9 {
 
-constinit uint64_t percpu_base = 0;
+constinit uint64_t percpu_base = 0, percpu_base_below = 0;
 constinit int64_t percpu_rseq_offset = 0;
 constinit verbs percpu_verbs = verbs::none;
 
@@ -36,6 +36,11 @@ long membarrier(int command, unsigned flags = 0, int cpu = 0) {
   return system_call(SYS_membarrier, command, flags, cpu);
 }
 
+void base_set(uint64_t address) {
+  percpu_base = address;
+  percpu_base_below = -address;
+}
+
 } // namespace
 
 bool percpu_reserve() {
@@ -44,7 +49,7 @@ bool percpu_reserve() {
     if (uintptr_t p = pages_reserve(size)) {
       if (!pages_open_readable(p, size))
         return false;
-      percpu_base = p + percpu_blocks_below * percpu_block;
+      base_set(p + percpu_blocks_below * percpu_block);
       return true;
     }
     if (cpu_ids <= 64)
@@ -56,7 +61,7 @@ bool percpu_reserve() {
 
 bool percpu_reserve_shared() {
   uintptr_t p = pages_reserve(percpu_block);
-  percpu_base = p + percpu_blocks_below * percpu_block;
+  base_set(p + percpu_blocks_below * percpu_block);
   cpu_ids = 0;
   return p != 0;
 }

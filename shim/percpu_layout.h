@@ -44,6 +44,7 @@ constexpr uint64_t cache_owner_bytes = 8; // in front of the count
 constexpr uint64_t cache_items_offset = 8;
 
 extern M9_HIDDEN uint64_t percpu_base;       // address of CPU 0's block; (i) once the process is ready
+extern M9_HIDDEN uint64_t percpu_base_below; // minus that
 extern M9_HIDDEN int64_t percpu_rseq_offset; // of struct rseq from the thread pointer; (i)
 
 } // namespace m9

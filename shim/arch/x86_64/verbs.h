@@ -9,8 +9,7 @@
 //   - The commit of a cache is one read-modify-write instruction, so it never loses a stop flag that another CPU set
 //     in between. Where a second store follows it, the carry flag tells the abort handler whether it happened: carry is
 //     set before, the commit clears it in the same instruction that stores, INC leaves it alone, and an abort preserves
-//     registers and flags. While carry is not yet set, another register says so (a cache address that is none yet, or
-//     `armed`).
+//     registers and flags. While carry is not yet set, t says so: it is no address yet, but an offset.
 #pragma once
 
 #include <cstdint>
@@ -38,10 +37,11 @@ namespace m9::rseq {
 #define M9_RSEQ_ANNOUNCE " leaq 1b(%%rip),%[c]\n movq %[rs],%[t]\n movq %[c],%%fs:8(%[t])\n"
 
 #define M9_RSEQ_ABORT ".pushsection .text.rseq_aborts,\"ax\"\n" M9_RSEQ_SIGNATURE
-#define M9_RSEQ_INPUTS [rs] "m"(percpu_rseq_offset), [base] "m"(percpu_base), [shift] "i"(percpu_shift)
+#define M9_RSEQ_INPUTS [rs] "m"(percpu_rseq_offset), [below] "m"(percpu_base_below), [shift] "i"(percpu_shift)
 
-// c = block of this CPU; t = the cache in it; then c = owner, and off to 6 where that is another.
-#define M9_RSEQ_BLOCK " movslq %%fs:4(%[t]),%[c]\n shlq %[shift],%[c]\n addq %[base],%[c]\n"
+// c = block of this CPU: a difference that borrows, so carry is set then. t = the cache in it. c = owner, and off to 6
+// where the cache has another.
+#define M9_RSEQ_BLOCK " movslq %%fs:4(%[t]),%[c]\n shlq %[shift],%[c]\n subq %[below],%[c]\n"
 #define M9_RSEQ_CACHE M9_RSEQ_BLOCK " movl %[cache],%k[t]\n addq %[c],%[t]\n"
 #define M9_RSEQ_OWNED " movq %[owner],%[c]\n cmpq %[c],-8(%[t])\n jne 6f\n"
 
@@ -55,14 +55,14 @@ namespace m9::rseq {
 // What an abort handler does once it knows that only the count is missing: no CPU can be charged any more, so the
 // shared block is, atomically.
 #if M9_COUNTING
-#define M9_RSEQ_COUNT(more, cell, c) " movq %[base]," c "\n lock incq %c[shared]" more cell "\n"
+#define M9_RSEQ_COUNT(more, cell, c) " movq %[below]," c "\n negq " c "\n lock incq %c[shared]" more cell "\n"
 #else
 #define M9_RSEQ_COUNT(more, cell, c) ""
 #endif
 #define M9_RSEQ_COUNT_INPUTS [shared] "i"(percpu_shared)
 
 // pop_and_count(cache, cell): the last index of this CPU's cache, counting one allocation in the cell.
-//   section: carry = 1;  t = address of c[cache]
+//   section: c = block, carry = 1;  t = address of c[cache]
 //            x = t.count;  x -= 1, which leaves carry alone;  if (x < 0, signed) leave with miss
 //            x = t.items[x]
 //            t.word -= 1, carry = 0           <- first commit; a word with count >= 1 does not borrow
@@ -72,8 +72,7 @@ namespace m9::rseq {
 [[gnu::always_inline]] inline int64_t pop_and_count(uint64_t cache, uint64_t cell) {
   uint64_t c, t;
   int64_t x;
-  asm volatile(M9_RSEQ_DESCRIPTOR "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_BLOCK                    //
-                                  " stc\n" M9_RSEQ_DELAY                                                        //
+  asm volatile(M9_RSEQ_DESCRIPTOR "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_BLOCK M9_RSEQ_DELAY      //
                                   " leaq (%[cache],%[c]),%[t]\n" M9_RSEQ_DELAY                                  //
                                   " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " decl %k[x]\n" M9_RSEQ_DELAY " jl 6f\n" //
                M9_RSEQ_DELAY " movl 8(%[t],%q[x],4),%k[x]\n" M9_RSEQ_DELAY                                      //
@@ -91,38 +90,35 @@ namespace m9::rseq {
   return x;
 }
 
-// push_and_count(cache, owner, index, cell): puts an owner's index into this CPU's cache, counting one free in the
-// cell.
-//   armed = 0
-//   section: if (c[cache].owner != owner) leave with false;  if (count >= capacity, unsigned) leave with false;   carry
-//   = 1, since count < capacity
-//            armed = 1;  c[cache].items[count] = index   (not yet part of the cache)
-//            c[cache].word += 1, carry = 0               <- first commit
-//            c[cell].numfrees += 1                       <- second commit
-//   abort:   if (carry or not armed) again; else shared[cell].numfrees += 1
-// False: nothing happened. Its registers have names, as an asm that jumps away has no outputs.
+// push_and_count(cache, owner, index, cell): puts an owner's index into this CPU's cache, counting a free in the cell.
+//   section: if (c[cache].owner != owner) leave with false
+//            if (count >= capacity, unsigned) leave with false;  carry = 1, since count < capacity
+//            t = address of c[cache];  t.items[count] = index   (not yet part of the cache)
+//            t.word += 1, carry = 0               <- first commit
+//            c[cell].numfrees += 1                <- second commit
+//   abort:   if (carry or t is no address yet) again; else shared[cell].numfrees += 1
+// False: nothing happened. Its registers have names, as an asm that jumps away has no outputs: c is rcx, t is r9.
 [[gnu::always_inline]] inline bool push_and_count(const uint32_t &cache, uint64_t owner, uint64_t index,
                                                   uint64_t cell) {
-  asm goto(M9_RSEQ_DESCRIPTOR "2: xorl %%eax,%%eax\n"                                                   //
-                              " leaq 1b(%%rip),%%rcx\n movq %[rs],%%r9\n movq %%rcx,%%fs:8(%%r9)\n3:\n" //
-           M9_RSEQ_DELAY " movslq %%fs:4(%%r9),%%rcx\n shlq %[shift],%%rcx\n addq %[base],%%rcx\n"      //
-                              " movl %[cache],%%r9d\n addq %%rcx,%%r9\n" M9_RSEQ_DELAY                  //
-                              " cmpq %[owner],-8(%%r9)\n jne %l[full]\n" M9_RSEQ_DELAY                  //
-                              " movl (%%r9),%%r10d\n" M9_RSEQ_DELAY " cmpl 4(%%r9),%%r10d\n" M9_RSEQ_DELAY
-                              " jae %l[full]\n"                                 //
-           M9_RSEQ_DELAY " movl $1,%%eax\n" M9_RSEQ_DELAY                       //
-                              " movl %k[index],8(%%r9,%%r10,4)\n" M9_RSEQ_DELAY //
-                              " addq $1,(%%r9)\n" M9_RSEQ_DELAY                 //
+  asm goto(M9_RSEQ_DESCRIPTOR "2: leaq 1b(%%rip),%%rcx\n movq %[rs],%%r9\n movq %%rcx,%%fs:8(%%r9)\n3:\n" //
+           M9_RSEQ_DELAY " movslq %%fs:4(%%r9),%%rcx\n shlq %[shift],%%rcx\n subq %[below],%%rcx\n"       //
+                              " movl %[cache],%%r9d\n" M9_RSEQ_DELAY                                      //
+                              " cmpq %[owner],-8(%%rcx,%%r9)\n jne %l[full]\n" M9_RSEQ_DELAY              //
+                              " movl (%%rcx,%%r9),%%r10d\n" M9_RSEQ_DELAY                                 //
+                              " cmpl 4(%%rcx,%%r9),%%r10d\n" M9_RSEQ_DELAY " jae %l[full]\n"              //
+           M9_RSEQ_DELAY " leaq (%%rcx,%%r9),%%r9\n" M9_RSEQ_DELAY                                        //
+                              " movl %k[index],8(%%r9,%%r10,4)\n" M9_RSEQ_DELAY                           //
+                              " addq $1,(%%r9)\n" M9_RSEQ_DELAY                                           //
 #if M9_COUNTING
                               " incq 8(%%rcx,%[cell])\n"
 #endif
-                              "5:\n" M9_RSEQ_ABORT "7: jc 2b\n testl %%eax,%%eax\n jz 2b\n" //
+                              "5:\n" M9_RSEQ_ABORT "7: jc 2b\n cmpq $0x7fffffff,%%r9\n jle 2b\n" //
            M9_RSEQ_COUNT("+8", "(%%rcx,%[cell])", "%%rcx") " jmp 5b\n"
                                                            ".popsection\n"
            :
            : M9_RSEQ_INPUTS,
              M9_RSEQ_COUNT_INPUTS, [cache] "m"(cache), [owner] "r"(owner), [index] "r"(index), [cell] "r"(cell)
-           : "rax", "rcx", "r9", "r10", "memory", "cc"
+           : "rcx", "r9", "r10", "memory", "cc"
            : full);
   return true;
 full:
