@@ -13,8 +13,7 @@
 
 namespace m9 {
 
-constinit zone zones[zones_all] = {};
-constinit uint64_t zones_base = 0;
+constinit zone_table zone_list = {};
 
 namespace {
 
@@ -27,7 +26,7 @@ size_t records_bytes(const keg &k) { return round_up(size_t{k.slabs_most} * k.re
 
 // All tables begin at different cache sets: the zones' first items, tags and records are the hot ones, and sets are
 // chosen by the low address bits.
-size_t stagger(unsigned c) { return (c * 5 % 64) * 64; }
+size_t stagger(unsigned c) { return ((c * 5 + 32) % 64) * 64; }
 // The items themselves keep their pages and their alignment, so they can differ in the bits above these only. That is
 // worth it too: caches that predict the way by a hash of the linear address (AMD's since Bulldozer) hold just one of
 // two lines whose bits 6 to 27 agree.
@@ -93,7 +92,7 @@ bool reserve() {
   if (!p)
     return false;
   p = round_up(p, 65536);
-  zones_base = p;
+  zone_list.base = p;
   uintptr_t table = p + (size_t{zones_all} << zone_shift);
   for (unsigned c = 0; c < zone_count; c++)
     table = class_lay_out(c, p + (size_t{zone_of(c, 0)} << zone_shift), table);
@@ -204,7 +203,7 @@ item_place layout_find(const void *p) {
     if (!s)
       return place;
   } else {
-    uint64_t n = (at - zones_base) >> zone_shift;
+    uint64_t n = (at - zone_list.base) >> zone_shift;
     if (n >= zones_all)
       return place;
     // Before the first slab of the zone this wraps around, to more than there can be.

@@ -91,7 +91,7 @@ template <class Kind, class Where> [[gnu::always_inline]] inline void *malloc_fa
 }
 
 [[gnu::always_inline]] inline void free_fast(void *p) {
-  uint64_t at = reinterpret_cast<uint64_t>(p) - zones_base;
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zone_list.base;
   if (at >= fast.zones_limit) [[unlikely]]
     return free_slow(p);
   const zone &z = zone_of_offset(at);

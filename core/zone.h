@@ -42,9 +42,14 @@ constexpr unsigned zone_domain(unsigned n) { return n % domain_count; }
 constexpr int zone_shift = 35;                           // every zone has 32 GiB of addresses
 constexpr uint64_t zone_stagger_most = 16 * 1024 * 1024; // of which so many may lie before item 0
 
-extern M9_HIDDEN zone zones[zones_all];
+struct alignas(4096) zone_table {
+  zone at[zones_all];
+  char unused[tables_line * 64 + 8 - sizeof(zone) * zones_all % 4096];
+  uint64_t base; // address of the first zone's item 0 (i)
+};
+extern M9_HIDDEN zone_table zone_list;
+inline constexpr zone (&zones)[zones_all] = zone_list.at;
 inline uint64_t zone_owner(const zone &z) { return reinterpret_cast<uint64_t>(&z); } // of caches
-extern M9_HIDDEN uint64_t zones_base; // address of the first zone's item 0; (i)
 
 // How much a CPU may keep of each class: at most 380 items and 256 KiB, at least 4, in whole lines. The arrays of all
 // classes, with their heads, fit the 64 KiB that a block has for them.
@@ -76,7 +81,7 @@ constexpr cache_offsets cache_offsets_make() {
 inline constexpr cache_offsets caches = cache_offsets_make();
 static_assert(caches.at[zone_count] <= domain_bytes);
 
-// The zone whose addresses hold the byte `at` bytes behind zones_base.
+// The zone whose addresses hold the byte `at` bytes behind zone_list.base.
 inline const zone &zone_of_offset(uint64_t at) {
   auto address = reinterpret_cast<uintptr_t>(zones) + (at >> (zone_shift - 6) & ~uint64_t{sizeof(zone) - 1});
   return *reinterpret_cast<const zone *>(opaque(address)); // one register, not the sum again for each field

@@ -106,7 +106,7 @@ void *unusual_alloc(size_t size, malloc_type_internal *t, int flags) {
 [[gnu::always_inline]] inline bool is_surely_of([[maybe_unused]] const void *p,
                                                 [[maybe_unused]] const malloc_type_internal &t) {
 #if M9_COUNTING
-  uint64_t at = reinterpret_cast<uint64_t>(p) - zones_base, index;
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zone_list.base, index;
   if (at >= fast.zones_limit)
     return false;
   const zone &z = zone_of_offset(at);

@@ -15,8 +15,7 @@
 
 namespace m9 {
 
-constinit uint64_t percpu_base = 0, percpu_base_below = 0;
-constinit int64_t percpu_rseq_offset = 0;
+constinit percpu_variables percpu = {};
 constinit verbs percpu_verbs = verbs::none;
 
 namespace {
@@ -37,8 +36,8 @@ long membarrier(int command, unsigned flags = 0, int cpu = 0) {
 }
 
 void base_set(uint64_t address) {
-  percpu_base = address;
-  percpu_base_below = -address;
+  percpu.base = address;
+  percpu.base_below = -address;
 }
 
 } // namespace
@@ -71,7 +70,7 @@ bool percpu_rseq_usable(const char *&reason) {
     reason = "glibc did not register rseq";
     return false;
   }
-  percpu_rseq_offset = __rseq_offset;
+  percpu.rseq_offset = __rseq_offset;
   int cpu = percpu_current();
   if (cpu < 0 || cpu >= cpu_ids) {
     reason = "rseq gives no CPU id";
@@ -88,9 +87,9 @@ int percpu_current() {
   if (fake_cpu >= 0)
     return fake_cpu;
   int cpu = -1;
-  if (percpu_rseq_offset != 0) {
+  if (percpu.rseq_offset != 0) {
     auto *area =
-        reinterpret_cast<struct ::rseq *>(static_cast<char *>(__builtin_thread_pointer()) + percpu_rseq_offset);
+        reinterpret_cast<struct ::rseq *>(static_cast<char *>(__builtin_thread_pointer()) + percpu.rseq_offset);
     cpu = int(__atomic_load_n(&area->cpu_id, __ATOMIC_RELAXED));
   } else {
     cpu = sched_getcpu();
@@ -106,7 +105,7 @@ void percpu_pretend_ids(int n) { fake_ids = n; }
 void percpu_fake(int cpu) { fake_cpu = cpu; }
 
 uint64_t percpu_block_of(int cpu) {
-  return cpu < 0 ? percpu_base + uint64_t(percpu_shared) : percpu_base + uint64_t(cpu) * percpu_block;
+  return cpu < 0 ? percpu.base + uint64_t(percpu_shared) : percpu.base + uint64_t(cpu) * percpu_block;
 }
 
 bool percpu_open_range(int cpu, uint64_t offset, uint64_t size) {

@@ -43,8 +43,18 @@ constexpr uint32_t cache_stop = 0x80000000;
 constexpr uint64_t cache_owner_bytes = 8; // in front of the count
 constexpr uint64_t cache_items_offset = 8;
 
-extern M9_HIDDEN uint64_t percpu_base;       // address of CPU 0's block; (i) once the process is ready
-extern M9_HIDDEN uint64_t percpu_base_below; // minus that
-extern M9_HIDDEN int64_t percpu_rseq_offset; // of struct rseq from the thread pointer; (i)
+// Loads wait for older stores to addresses that agree in their lower 12 bits (Intel's manuals call it 4K aliasing), and
+// pairs of malloc and free took up to three times as long where what every call reads had the page offset of what it
+// writes. So all that is hot has its lines of a page; these are of what every call reads.
+constexpr unsigned fast_line = 61, tables_line = 62, percpu_line = 63;
+constexpr unsigned page_line(uint64_t address) { return unsigned(address / 64 % 64); }
+
+struct alignas(4096) percpu_variables {
+  char unused[percpu_line * 64 + 8];
+  uint64_t base_below; // minus the address of CPU 0's block (i) once the process is ready
+  uint64_t base;
+  int64_t rseq_offset; // of struct rseq from the thread pointer (i)
+};
+extern M9_HIDDEN percpu_variables percpu;
 
 } // namespace m9

@@ -14,6 +14,7 @@
 namespace m9 {
 
 struct alignas(4096) fast_switch {
+  char unused[fast_line * 64 + 8];
   uint64_t small_limit;                // malloc: sizes below take the small fast path (a)
   uint64_t medium_limit;               // malloc: sizes below take the medium fast path (a)
   uint64_t zones_limit;                // free: offsets into the zones below take the fast path (a)

@@ -3,7 +3,7 @@
 // The per-CPU verbs as rseq critical sections, x86-64 (the kernel's Documentation/ABI of rseq(2), glibc's
 // registration). Each section is specified by the pseudo-code above it. What holds for all of them:
 //   - `c` is the block of the CPU the thread runs on; an unregistered thread reads cpu_id -1 or -2 and so gets one of
-//     the read-only blocks below percpu_base, where every cache is empty and full at once: it leaves without a store.
+//     the read-only blocks below percpu.base, where every cache is empty and full at once: it leaves without a store.
 //   - A section that is aborted (preempted, migrated, signalled) runs again from its start, so nothing before its first
 //     commit matters. Sections are left by jumping out; the kernel clears rseq_cs by itself.
 //   - The commit of a cache is one read-modify-write instruction, so it never loses a stop flag that another CPU set
@@ -37,7 +37,7 @@ namespace m9::rseq {
 #define M9_RSEQ_ANNOUNCE " leaq 1b(%%rip),%[c]\n movq %[rs],%[t]\n movq %[c],%%fs:8(%[t])\n"
 
 #define M9_RSEQ_ABORT ".pushsection .text.rseq_aborts,\"ax\"\n" M9_RSEQ_SIGNATURE
-#define M9_RSEQ_INPUTS [rs] "m"(percpu_rseq_offset), [below] "m"(percpu_base_below), [shift] "i"(percpu_shift)
+#define M9_RSEQ_INPUTS [rs] "m"(percpu.rseq_offset), [below] "m"(percpu.base_below), [shift] "i"(percpu_shift)
 
 // c = block of this CPU: a difference that borrows, so carry is set then. t = the cache in it. c = owner, and off to 6
 // where the cache has another.
