@@ -197,8 +197,7 @@ uint32_t cell_window_used(unsigned w) {
 uint32_t cell_window_opened(unsigned w) { return window_opened[w]; }
 
 bool cell_open_cpu(int cpu) {
-  constexpr uint32_t caches_bytes = (caches.at[zone_count] + 4095) / 4096 * 4096;
-  if (!percpu_open_range(cpu, 0, caches_bytes))
+  if (!percpu_open_range(cpu, 0, cells_offset))
     return false;
   bool has_cells = live_cpu_opening(cpu);
   for (unsigned w = 0; w < window_count; w++)

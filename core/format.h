@@ -34,8 +34,8 @@ enum class section_kind : uint32_t {
   // less these, and what was live is still in the counters alone. Never beside `inherited`.
   merged = 10,
   chains = 11, // struct chain_entry, each after its caller's, where types are chains (MALLOC9_CONF=stack:N)
-  live = 12, // struct live_entry, one: of a process that counts in this file as it runs
-  peak = 13, // struct peak_entry, one
+  live = 12,   // struct live_entry, one: of a process that counts in this file as it runs
+  peak = 13,   // struct peak_entry, one
 };
 
 // A string: `size` bytes at `offset` of the strings section, not terminated.

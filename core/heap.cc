@@ -33,7 +33,7 @@ uint64_t pause_mask;                                     // signal mask to go ba
 
 void arm() {
   if (mode == format::run_mode::rseq)
-    process_arm(small_size_max + 1, zone_size_max + 1, uint64_t{zone_count} << zone_shift);
+    process_arm(small_size_max + 1, zone_size_max + 1, uint64_t{zones_all} << zone_shift);
 }
 
 // In a child that no fork handler ran in (_Fork, clone): the locks may belong to threads that do not exist here, and
@@ -102,6 +102,7 @@ void heap_begin() {
   if (first) {
     process_prepare_switch();
     layout_start();
+    lookups_start();
     percpu_open_range(-1, 0, 4096);
     percpu_mark_opened(-1);
     CHECK(sites_start(), "no memory to start with");

@@ -145,7 +145,8 @@ void zones_write() {
     if (c == large_zone)
       continue;
     z.size = class_size(c);
-    z.limit = uint64_t{kegs[c].slabs_most} * kegs[c].slab_items;
+    for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++)
+      z.limit += uint64_t{kegs[n].slabs_most} * kegs[n].slab_items;
     live_zone(c);
   }
 }
@@ -298,11 +299,16 @@ void live_zone(unsigned c) {
   if (!live_on)
     return;
   zone_entry &z = head().zones[c];
-  const keg &k = kegs[c];
-  std::atomic_ref(z.slabs).store(k.slabs, std::memory_order_relaxed);
-  std::atomic_ref(z.free).store(uint64_t{k.slabs} * k.slab_items, std::memory_order_relaxed);
-  std::atomic_ref(z.fail).store(k.fails, std::memory_order_relaxed);
-  std::atomic_ref(z.sleep).store(k.sleeps, std::memory_order_relaxed);
+  uint64_t slabs = 0, fails = 0, sleeps = 0;
+  for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++) {
+    slabs += kegs[n].slabs;
+    fails += kegs[n].fails;
+    sleeps += kegs[n].sleeps;
+  }
+  std::atomic_ref(z.slabs).store(slabs, std::memory_order_relaxed);
+  std::atomic_ref(z.free).store(slabs * class_slab_items(c), std::memory_order_relaxed);
+  std::atomic_ref(z.fail).store(fails, std::memory_order_relaxed);
+  std::atomic_ref(z.sleep).store(sleeps, std::memory_order_relaxed);
 }
 
 void live_refresh() {

@@ -209,15 +209,19 @@ void write_cpus(cpu_entry *to, uint64_t *counters, const extent_of &all) {
 
 void write_zones(zone_entry *to) {
   for (unsigned c = 0; c < zone_count; c++) {
-    const keg &k = kegs[c];
-    uint64_t held = k.bucket_count;
-    for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
-      held += percpu_cache_count(cpu, zones[c].cache);
-    uint64_t used = k.items_out > held ? k.items_out - held : 0;
-    to[c] = {class_size(c), uint64_t{k.slabs_most} * k.slab_items,
-             used,          uint64_t{k.slabs} * k.slab_items - used,
-             k.fails,       k.sleeps,
-             k.slabs,       0};
+    zone_entry &z = to[c];
+    z = {class_size(c), 0, 0, 0, 0, 0, 0, 0};
+    for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++) {
+      const keg &k = kegs[n];
+      uint64_t held = zone_cached(n);
+      uint64_t used = k.items_out > held ? k.items_out - held : 0;
+      z.limit += uint64_t{k.slabs_most} * k.slab_items;
+      z.used += used;
+      z.free += uint64_t{k.slabs} * k.slab_items - used;
+      z.fail += k.fails;
+      z.sleep += k.sleeps;
+      z.slabs += k.slabs;
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "shim/glibc.h"
 #include "shim/lock.h"
 #include "shim/pages.h"
 #include "shim/system.h"
@@ -145,6 +146,8 @@ void process_divert_reset(uint32_t threads) {
   divert_calls.store(threads ? divert_calls_most : 0, std::memory_order_relaxed);
   applying.store(false);
 }
+
+bool process_single_threaded() { return &__libc_single_threaded && __libc_single_threaded != 0; }
 
 // Called by the vfork of shim/arch before its system call, and after it in the parent.
 extern "C" M9_HIDDEN void m9_vfork_enter() { process_share_begin(); }

@@ -14,6 +14,7 @@
 namespace m9 {
 
 struct alignas(4096) fast_switch {
+  char unused[fast_line * 64 + 8];
   uint64_t small_limit;                // malloc: sizes below take the small fast path (a)
   uint64_t medium_limit;               // malloc: sizes below take the medium fast path (a)
   uint64_t zones_limit;                // free: offsets into the zones below take the fast path (a)
@@ -65,6 +66,8 @@ inline bool process_is_paused() { return fast.paused.load(std::memory_order_rela
 // True in a child that shares the memory of a process of ours. Its rseq area is the
 // parent's and dead, so it must not use the verbs.
 bool process_is_guest();
+// Whether this process never had a second thread, as far as libc says; false where it does not.
+bool process_single_threaded();
 // The same at any time and at the cost of a system call, for what ends a process.
 bool process_is_another();
 
