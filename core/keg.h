@@ -58,6 +58,8 @@ struct keg {
   index_set dirty;                // (z)
   uint32_t *bucket = nullptr;     // free items, the newest last (z) // uz_domain's bucket list
   uint32_t bucket_count = 0;      // (z)
+  uint32_t batch = 0;             // items that the last move between a CPU and the bucket was to have (z)
+  bool filled = false;            // that move was to the CPU (z)
   std::atomic<int> last_cpu = -1; // that used the bucket (a) relaxed
   uint64_t fails = 0, sleeps = 0; // (z)
   // The areas that grow with the number of slabs, and how much of each is open. Compact mode has a table instead.

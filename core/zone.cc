@@ -75,14 +75,27 @@ void domains_settle(unsigned c, verbs v) {
   cache_change_owner(c, cpu, v);
 }
 
-// One item for the caller and, for the CPU, half of what its cache may hold.
+// How many items to move between a CPU that has room for so many and the bucket: twice as many as last time if that
+// went the same way, at most half of the room; half as many if it went the other way. A program that allocates and
+// frees a bit less than a cache holds then finds, after a few moves, a number of items with which it needs none.
+uint32_t keg_batch(keg &k, uint32_t room, bool fill) M9_REQUIRES(k.lock) {
+  constexpr uint32_t least = 16;
+  uint32_t most = room / 2, batch = k.filled == fill ? k.batch * 2 : k.batch / 2;
+  k.filled = fill;
+  k.batch = batch < least ? least : batch;
+  if (k.batch > most)
+    k.batch = most;
+  return k.batch;
+}
+
+// One item for the caller and a batch for the CPU.
 bool bucket_take(const zone &z, verbs v, uint32_t &index) {
   unsigned n = zone_number(z);
   keg &k = kegs[n];
   locked guard(k.lock);
   k.sleeps += guard.waited();
   uint32_t room = percpu_grow(v, z.cache, zone_owner(z), cache_first(zone_class(n)), z.cache_most);
-  uint32_t want = room / 2 + 1;
+  uint32_t want = keg_batch(k, room, true) + 1;
   if (keg_fill_bucket(k, n, want) == 0) {
     k.fails++;
     return false;
@@ -106,7 +119,8 @@ void bucket_put(const zone &z, verbs v, uint32_t index) {
   if (room && percpu_push_many(v, cache, zone_owner(z), &index, 1))
     return;
   if (room > 1)
-    k.bucket_count += percpu_pop_many(v, cache, zone_owner(z), k.bucket + k.bucket_count, at_home ? room / 2 : room);
+    k.bucket_count +=
+        percpu_pop_many(v, cache, zone_owner(z), k.bucket + k.bucket_count, at_home ? keg_batch(k, room, false) : room);
   k.bucket[k.bucket_count++] = index;
   bucket_bound(k, n);
   if (decay_over())
