@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/malloc.h"
 
+#include <atomic>
+
 #include "core/heap.h"
 #include "core/keg.h"
 #include "core/large.h"
@@ -21,6 +23,15 @@ uint16_t live_tag(const item_place &at) {
   return at.inside || (tag & tag_freed) ? 0 : tag;
 #else
   return at.inside ? 0 : tag_other;
+#endif
+}
+
+// False: it was. Of two threads that come here at once, one sees the other's mark.
+bool tag_mark_freed([[maybe_unused]] const item_place &at) {
+#if M9_COUNTING
+  return !(std::atomic_ref(*at.tag).fetch_or(tag_freed, std::memory_order_relaxed) & tag_freed);
+#else
+  return true;
 #endif
 }
 
@@ -84,9 +95,8 @@ void free_slow(void *p) {
     return;
   }
   uint16_t tag = live_tag(at);
-  if (tag == 0)
+  if (tag == 0 || !tag_mark_freed(at))
     misuse(p, "free");
-  *at.tag = tag | tag_freed;
   free_full(zones[at.zone], at.index, zone_cell(zones[at.zone], tag));
 }
 
