@@ -34,6 +34,7 @@ int run_command(const std::vector<std::string> &arguments) {
   add_export(app);
   add_completion(malloc9);
   add_report(app);
+  add_top(app);
   const int use = malloc9.run(line.ours);
   return use != exit_good ? use : status;
 }

@@ -52,6 +52,7 @@ struct names_choice {
 void declare_names(verb_options &verb, names_choice &to);
 naming_options naming_of(const names_choice &choice);
 void add_report(CLI::App &app);
+void add_top(CLI::App &app);
 
 // What the verbs that print statistics have in common.
 struct report_options {

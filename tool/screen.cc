@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#define NCURSES_WIDECHAR 1
+#define NCURSES_NOMACROS 1
+#include <clocale>
+#include <cstdio>
+#include <cwchar>
+
+#include <curses.h>
+#include <unistd.h>
+
+#include "tool/error.h"
+#include "tool/screen.h"
+
+namespace m9::tool {
+namespace {
+
+// As many characters as fit into `width` columns, and how many columns they take.
+std::wstring fitting(const std::string &text, int width, int &columns) {
+  const std::string safe = printable(text);
+  std::wstring out;
+  std::mbstate_t state{};
+  columns = 0;
+  for (size_t at = 0; at < safe.size();) {
+    wchar_t c = L'?';
+    const size_t length = std::mbrtowc(&c, safe.data() + at, safe.size() - at, &state);
+    const bool bad = length == static_cast<size_t>(-1) || length == static_cast<size_t>(-2) || length == 0;
+    if (bad) {
+      c = L'?';
+      state = {};
+    }
+    const int wide = ::wcwidth(c);
+    if (columns + (wide > 0 ? wide : 1) > width)
+      break;
+    out += wide >= 0 ? c : L'?';
+    columns += wide >= 0 ? wide : 1;
+    at += bad ? 1 : length;
+  }
+  return out;
+}
+
+attr_t attributes(look as) {
+  switch (as) {
+  case look::dim:
+    return A_DIM;
+  case look::strong:
+    return A_BOLD;
+  case look::head:
+    return A_REVERSE;
+  case look::chosen:
+    return A_REVERSE | A_BOLD;
+  case look::warning:
+    return A_BOLD | COLOR_PAIR(1);
+  case look::normal:
+    break;
+  }
+  return A_NORMAL;
+}
+
+int key_of(wint_t code) {
+  switch (code) {
+  case KEY_UP:
+    return key_up;
+  case KEY_DOWN:
+    return key_down;
+  case KEY_LEFT:
+    return key_left;
+  case KEY_RIGHT:
+    return key_right;
+  case KEY_PPAGE:
+    return key_page_up;
+  case KEY_NPAGE:
+    return key_page_down;
+  case KEY_HOME:
+    return key_home;
+  case KEY_END:
+    return key_end;
+  case KEY_ENTER:
+    return key_enter;
+  case KEY_BACKSPACE:
+    return key_erase;
+  case KEY_RESIZE:
+    return key_resized;
+  default:
+    return key_none;
+  }
+}
+
+} // namespace
+
+screen::screen() {
+  if (::isatty(STDOUT_FILENO) == 0 || ::isatty(STDIN_FILENO) == 0)
+    throw error("no terminal to draw on (malloc9 stat prints, and top --json)");
+  std::setlocale(LC_CTYPE, "");
+  terminal = ::newterm(nullptr, stdout, stdin);
+  if (terminal == nullptr)
+    throw error("this terminal (TERM) is unknown, or cannot be a full screen");
+  ::cbreak();
+  ::noecho();
+  ::nonl();
+  ::keypad(stdscr, TRUE);
+  ::set_escdelay(25); // ms; what is longer feels slow where Escape closes a view
+  ::curs_set(0);
+  if (::has_colors()) {
+    ::start_color();
+    ::use_default_colors();
+    ::init_pair(1, COLOR_RED, -1);
+  }
+}
+
+screen::~screen() {
+  ::endwin();
+  ::delscreen(static_cast<SCREEN *>(terminal));
+}
+
+int screen::height() const { return ::getmaxy(stdscr); }
+int screen::width() const { return ::getmaxx(stdscr); }
+
+void screen::clear() { ::werase(stdscr); }
+
+void screen::line(int y, const std::string &text, look as, int x) {
+  if (y < 0 || y >= height() || x >= width())
+    return;
+  int columns = 0;
+  const std::wstring shown = fitting(text, width() - x, columns);
+  ::wattr_set(stdscr, attributes(as), 0, nullptr);
+  if (as == look::warning)
+    ::wattr_set(stdscr, A_BOLD, 1, nullptr);
+  ::wmove(stdscr, y, x);
+  ::waddnwstr(stdscr, shown.c_str(), static_cast<int>(shown.size()));
+  for (; columns < width() - x; columns++)
+    ::waddch(stdscr, ' ');
+  ::wattr_set(stdscr, A_NORMAL, 0, nullptr);
+}
+
+void screen::show() { ::wrefresh(stdscr); }
+
+int screen::read(std::chrono::milliseconds limit) {
+  ::wtimeout(stdscr, static_cast<int>(limit.count()));
+  wint_t code = 0;
+  const int kind = ::wget_wch(stdscr, &code);
+  if (kind == ERR)
+    return key_none;
+  if (kind == KEY_CODE_YES)
+    return key_of(code);
+  if (code == '\r' || code == '\n')
+    return key_enter;
+  if (code == 27)
+    return key_escape;
+  return code == 127 || code == 8 ? key_erase : static_cast<int>(code);
+}
+
+} // namespace m9::tool

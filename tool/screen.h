@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// A terminal as a full screen, by ncurses, whose macros stay in screen.cc. Texts may hold anything: what a terminal
+// would act on is shown as \xNN, and what does not fit is cut off.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace m9::tool {
+
+enum class look { normal, dim, strong, head, chosen, warning };
+
+enum key : int {
+  key_none = 0,
+  key_up = 0x110000,
+  key_down,
+  key_left,
+  key_right,
+  key_page_up,
+  key_page_down,
+  key_home,
+  key_end,
+  key_enter,
+  key_escape,
+  key_erase,
+  key_resized
+};
+
+class screen {
+public:
+  // Throws error where there is no terminal, or one that cannot be a full screen.
+  screen();
+  ~screen(); // the terminal as it was
+  screen(const screen &) = delete;
+  screen &operator=(const screen &) = delete;
+
+  int height() const;
+  int width() const;
+
+  void clear();
+  // A line, from column `x` on; the rest of it is filled up in the same look.
+  void line(int y, const std::string &text, look as = look::normal, int x = 0);
+  void show();
+  // A character (Unicode), a `key`, or key_none after `limit`.
+  int read(std::chrono::milliseconds limit);
+
+private:
+  void *terminal; // ncurses' SCREEN
+};
+
+} // namespace m9::tool
