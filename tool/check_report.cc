@@ -121,7 +121,7 @@ void print_junit(output &out, const model_head &head, const std::vector<verdict>
       "<testsuites>\n<testsuite name=\"malloc9 check\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"0\">\n",
       verdicts.size(), broken_count(verdicts));
   for (const verdict &v : verdicts) {
-    out.print("<testcase classname=\"{}\" name=\"{}\"", xml_text("malloc9." + head.program),
+    out.print(R"(<testcase classname="{}" name="{}")", xml_text("malloc9." + head.program),
               xml_text(v.subject + " " + v.figure));
     if (v.kept())
       out.put("/>\n");

@@ -113,6 +113,18 @@ void put_stats(output &out, const counts &c, uint64_t sizes) {
     put_number(out, value);
 }
 
+// Where each of the file's CPUs goes in the stream: by its number; what no CPU was charged with comes last. Numbers
+// that no machine has, of a damaged file, are not believed.
+std::vector<uint32_t> cpu_slots(const model &m, uint32_t &slots) {
+  constexpr int32_t most = 8192; // CPUs of Linux
+  const int32_t last = m.cpus.empty() ? 0 : std::max(0, *std::max_element(m.cpus.begin(), m.cpus.end()));
+  slots = last < most ? static_cast<uint32_t>(last) + 2 : static_cast<uint32_t>(m.cpus.size()) + 1;
+  std::vector<uint32_t> slot;
+  for (const int32_t cpu : m.cpus)
+    slot.push_back(cpu < 0 ? slots - 1 : last < most ? static_cast<uint32_t>(cpu) : static_cast<uint32_t>(slot.size()));
+  return slot;
+}
+
 std::string csv_rate(const model &m, uint64_t allocations) {
   return fmt::format("{:.3f}", static_cast<double>(allocations) / seconds_of(m));
 }
@@ -152,9 +164,9 @@ void export_allocinfo(output &out, const model &m, naming &names) {
 
 void export_malloc_stats(output &out, const model &m, naming &names) {
   const std::vector<uint32_t> types = types_sorted(m);
-  const int32_t last = m.cpus.empty() ? 0 : std::max(0, *std::max_element(m.cpus.begin(), m.cpus.end()));
-  const auto slots = static_cast<uint32_t>(last) + 2; // what no CPU was charged with comes last
-  put_number(out, uint32_t{1});                       // MALLOC_TYPE_STREAM_VERSION
+  uint32_t slots = 0;
+  const std::vector<uint32_t> slot = cpu_slots(m, slots);
+  put_number(out, uint32_t{1}); // MALLOC_TYPE_STREAM_VERSION
   put_number(out, slots);
   put_number(out, static_cast<uint32_t>(types.size()));
   put_number(out, uint32_t{0});
@@ -166,7 +178,7 @@ void export_malloc_stats(output &out, const model &m, naming &names) {
     std::vector<counts> by_slot(slots);
     const std::vector<counts> by_cpu = type_by_cpu(m, m.types[i]);
     for (size_t p = 0; p < by_cpu.size(); p++)
-      by_slot[m.cpus[p] >= 0 ? static_cast<size_t>(m.cpus[p]) : slots - 1] += by_cpu[p];
+      by_slot[slot[p]] += by_cpu[p];
     const uint64_t sizes = size_mask(m, m.types[i]);
     for (const counts &c : by_slot)
       put_stats(out, c, sizes);

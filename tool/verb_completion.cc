@@ -11,9 +11,11 @@
 namespace m9::tool {
 
 void add_completion(command &malloc9) {
-  verb_options verb = add_verb(malloc9.app(), "completion", "Print the completion of this command for a shell",
-                               "Installed with the command; to try it without:\n\n"
-                               "Example:\n  source <(malloc9 completion bash)");
+  verb_options verb =
+      add_verb(malloc9.app(), "completion", "Print the completion of this command for a shell",
+               "It is installed with the command. To try it without, or to put it where your shell looks:\n\n"
+               "Example:\n  source <(malloc9 completion bash)\n"
+               "  malloc9 completion fish > ~/.config/fish/completions/malloc9.fish");
   auto shell = std::make_shared<std::string>();
   verb.choice("SHELL", *shell, {"bash", "zsh", "fish"}, "The shell", true);
   verb.action([&malloc9, shell] {

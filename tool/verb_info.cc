@@ -115,8 +115,12 @@ void print_json(output &out, const model &m, const format::header &header) {
 } // namespace
 
 void add_info(CLI::App &app) {
-  verb_options verb = add_verb(app, "info", "Print which process it was, how the library ran, and what was folded",
-                               "Example:\n  malloc9 info t.m9");
+  verb_options verb = add_verb(
+      app, "info", "Print which process it was, how the library ran, and what was folded",
+      "The mode is rseq, or fallback or compact with the reason. Folded are call sites that had to share the type\n"
+      "(other), so that totals stay exact. Modules are listed with the build-ids by which diff and\n"
+      "debug files know them.\n\n"
+      "Example:\n  malloc9 info t.m9\n  malloc9 info t.m9 --json | jq .notes");
   auto options = std::make_shared<info_options>();
   declare_target(verb, options->target);
   verb.flag("--json", options->json, "Print JSON");

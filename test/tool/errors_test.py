@@ -64,7 +64,7 @@ class Errors(unittest.TestCase):
         self.refused("run: which program? (malloc9 run [OPTIONS] -- PROG ARGS)", "run", "--print", "--")
 
     def test_files_that_are_none(self):
-        for verb in "stat", "zones":
+        for verb in "stat", "zones", "sites", "leaks", "info":
             path = self.path("none")
             self.refused(f"{path}: No such file or directory", verb, path)
             self.refused(f"{self.folder}: is a directory", verb, self.folder)
@@ -137,7 +137,7 @@ class Errors(unittest.TestCase):
     def test_help_and_version(self):
         self.assertRegex(run("--version").stdout.decode(), r"^malloc9 \d+\.\d+\.\d+\n$")
         overview = run("--help").stdout.decode()
-        for verb in "run", "stat", "zones":
+        for verb in "run", "stat", "zones", "sites", "leaks", "diff", "info", "merge", "check", "export", "completion":
             self.assertIn(f"\n  {verb} ", overview)
             done = run(verb, "--help")
             self.assertEqual(done.returncode, 0)
@@ -148,6 +148,11 @@ class Errors(unittest.TestCase):
         with open(self.golden, "rb") as file:
             whole = file.read()
         chance = random.Random(rounds)
+        formats = "pprof", "folded", "speedscope", "allocinfo", "prometheus", "csv", "malloc_stats"
+        readers = [["stat"], ["stat", "--json"], ["stat", "--csv", "--percpu"], ["zones", "--json"], ["sites", "--by", "module"],
+                   ["sites", "--json", "--sort", "rate"], ["leaks"], ["diff", self.golden], ["diff", "--json", self.golden],
+                   ["info"], ["info", "--json"], ["merge", "-o", "/dev/stdout", self.golden],
+                   *(["export", "--format", name] for name in formats)]
         read = 0
         for number in range(rounds):
             data = bytearray(whole)
@@ -157,7 +162,7 @@ class Errors(unittest.TestCase):
             if chance.random() < 0.1:
                 del data[chance.randrange(len(data)):]
             path = self.written("damaged", data)
-            verb = [["stat"], ["stat", "--json"], ["stat", "--csv", "--percpu"], ["zones", "--json"]][number % 4]
+            verb = readers[number % len(readers)]
             done = run(*verb, path, memory=256 << 20)
             what = f"round {number}: status {done.returncode}, {done.stderr!r}"
             if done.returncode == 0:
