@@ -3,6 +3,7 @@
 // malloc9 report: the statistics as one HTML page that needs nothing else (tool/page.h).
 #include <cerrno>
 #include <memory>
+#include <optional>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,9 +12,11 @@
 
 #include "tool/dump_file.h"
 #include "tool/error.h"
+#include "tool/growth.h"
 #include "tool/naming.h"
 #include "tool/options.h"
 #include "tool/page.h"
+#include "tool/recording.h"
 #include "tool/unique_fd.h"
 #include "tool/verb.h"
 
@@ -66,15 +69,27 @@ std::string page_name(const std::string &target) {
   return name + ".html";
 }
 
+model load(const std::string &target, std::optional<page_growth> &growth) {
+  if (!is_recording(target))
+    return model_of(dump_load(target).view);
+  const recording recorded(target);
+  if (recorded.cut_short())
+    complain(fmt::format("note: {}: ends within a record: what is before is drawn", printable(target)));
+  model m = recorded.last();
+  growth = growth_of(recorded, m);
+  return m;
+}
+
 void report(page_options &options) {
   if (options.names_from != "auto")
     options.names.source = options.names_from == "dump" ? name_source::dump : name_source::debug;
   const std::string path = options.out.empty() ? page_name(options.target) : options.out;
-  const model m = model_of(dump_load(options.target).view);
+  std::optional<page_growth> growth;
+  const model m = load(options.target, growth);
   naming names(m, options.names);
   page_file file(path);
   output out(file.descriptor(), path == "-" ? "standard output" : path);
-  page_write(out, options.target, m, names, nullptr);
+  page_write(out, options.target, m, names, growth ? &*growth : nullptr);
   out.finish();
   file.done();
   for (const std::string &problem : names.problems())
