@@ -27,6 +27,14 @@ int run_command(const std::vector<std::string> &arguments) {
   add_zones(app);
   add_ps(app);
   add_gc(app);
+  add_sites(app);
+  add_leaks(app, &status);
+  add_diff(app);
+  add_info(app);
+  add_merge(app);
+  add_check(app, &status);
+  add_export(app);
+  add_completion(malloc9);
   add_report(app);
   add_top(app);
   add_record(app, line.program, &status);

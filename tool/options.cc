@@ -77,9 +77,13 @@ void verb_options::number(const std::string &names, uint64_t &to, const std::str
   verb->add_option(names, to, about)->type_name(shown);
 }
 
+// What is not shown to be a choice is a file, or any text.
 void verb_options::choice(const std::string &names, std::string &to, const std::vector<std::string> &words,
                           const std::string &about, bool required) {
-  verb->add_option(names, to, about)->type_name("")->required(required)->check(CLI::IsMember(words).description(""));
+  verb->add_option(names, to, about)
+      ->type_name(fmt::format("{}", fmt::join(words, "|")))
+      ->required(required)
+      ->check(CLI::IsMember(words).description(""));
 }
 
 void verb_options::exclude(const std::string &name, const std::string &other) {
@@ -105,6 +109,26 @@ int command::run(const std::vector<std::string> &arguments) {
     return answer(*root, e);
   }
   return exit_good;
+}
+
+std::vector<verb_description> command::describe() const {
+  std::vector<verb_description> verbs;
+  for (const CLI::App *verb : root->get_subcommands([](const CLI::App *) { return true; })) {
+    verbs.push_back({verb->get_name(), verb->get_description(), {}, ""});
+    for (const CLI::Option *option : verb->get_options()) {
+      option_description about{{}, option->get_description(), option->get_type_name(), false};
+      for (const std::string &letter : option->get_snames())
+        about.names.push_back("-" + letter);
+      for (const std::string &name : option->get_lnames())
+        about.names.push_back("--" + name);
+      about.takes_value = option->get_items_expected_max() > 0;
+      if (about.names.empty())
+        verbs.back().operand = about.shown;
+      else
+        verbs.back().options.push_back(std::move(about));
+    }
+  }
+  return verbs;
 }
 
 verb_options add_verb(CLI::App &app, const std::string &name, const std::string &about, const std::string &footer) {

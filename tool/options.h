@@ -44,6 +44,18 @@ private:
   CLI::App *verb;
 };
 
+// What was declared, for completion. A value that is one of some words is shown as "this|that".
+struct option_description {
+  std::vector<std::string> names; // "-o", "--output"
+  std::string about, shown;
+  bool takes_value = false;
+};
+struct verb_description {
+  std::string name, about;
+  std::vector<option_description> options;
+  std::string operand; // as `shown`, of the last argument without a dash
+};
+
 // All verbs together.
 class command {
 public:
@@ -56,6 +68,7 @@ public:
   // Runs the verb that `arguments` (without argv[0]) ask for, or prints help or version. The status of bad use, or
   // exit_good; throws error.
   int run(const std::vector<std::string> &arguments);
+  std::vector<verb_description> describe() const;
 
 private:
   std::unique_ptr<CLI::App> root;

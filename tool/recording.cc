@@ -151,7 +151,7 @@ bool is_recording(const std::string &path) {
 
 recording::recording(const std::string &from) : recording(from, read_whole(from)) {}
 
-recording::recording(const std::string &from, std::string all) : path(from), bytes(std::move(all)) { check(); }
+recording::recording(std::string from, std::string all) : path(std::move(from)), bytes(std::move(all)) { check(); }
 
 void recording::check() {
   const auto fail = [&](const char *what, size_t at) {

@@ -75,7 +75,7 @@ class recording {
 public:
   // Throws error: "PATH: what is wrong (at byte N)".
   explicit recording(const std::string &path);
-  recording(const std::string &path, std::string bytes);
+  recording(std::string path, std::string bytes);
 
   struct change {
     uint32_t type;

@@ -18,11 +18,12 @@ class App;
 namespace m9::tool {
 
 class verb_options;
+class command;
 
-// What follows the options of `malloc9 run`, or the `--` of `malloc9 record`: the program and its arguments, taken out before CLI11 sees them, since a
-// program may have options of the same names, and a `--` of its own.
+// What follows the options of `malloc9 run`, or the `--` of `malloc9 record`: the program and its arguments, taken out
+// before CLI11 sees them, since a program may have options of the same names, and a `--` of its own.
 struct command_line {
-  std::vector<std::string> ours;    // without argv[0]
+  std::vector<std::string> ours; // without argv[0]
   std::vector<std::string> program;
 };
 
@@ -31,6 +32,25 @@ command_line command_line_split(const std::vector<std::string> &arguments);
 void add_run(CLI::App &app, const std::vector<std::string> &program, int *status);
 void add_stat(CLI::App &app);
 void add_zones(CLI::App &app);
+void add_sites(CLI::App &app);
+void add_leaks(CLI::App &app, int *status);
+void add_diff(CLI::App &app);
+void add_info(CLI::App &app);
+void add_merge(CLI::App &app);
+void add_check(CLI::App &app, int *status);
+void add_export(CLI::App &app);
+void add_completion(command &malloc9); // of all verbs
+
+// The statistics that a verb is about: whatever dump_load() takes.
+void declare_target(verb_options &verb, std::string &to, const std::string &name = "TARGET");
+
+// Whence a verb takes the names of functions.
+struct names_choice {
+  std::string from = "auto";
+  std::string debug_folder = "/usr/lib/debug";
+};
+void declare_names(verb_options &verb, names_choice &to);
+naming_options naming_of(const names_choice &choice);
 void add_report(CLI::App &app);
 void add_top(CLI::App &app);
 void add_record(CLI::App &app, const std::vector<std::string> &program, int *status);
@@ -43,9 +63,8 @@ struct report_options {
   bool json = false;
   bool csv = false;
   bool percpu = false;
-  std::string names_from = "auto"; // of stat, as the command line has it
-  naming_options names;            // of stat
-  std::string types;               // of stat: a file of rules
+  names_choice names; // of stat
+  std::string types;  // of stat: a file of rules
 };
 
 // A verb that reads FILE and shows it. `more` adds options of its own.

@@ -161,12 +161,13 @@ void print_plain(output &out, const model &m) {
 
 void show(output &out, const statistics_view &view, const report_options &options) {
   const bool plain = !options.json && !options.csv && !options.percpu;
-  if (plain && options.names.source == name_source::dump && options.types.empty()) {
+  const naming_options how = naming_of(options.names);
+  if (plain && how.source == name_source::dump && options.types.empty()) {
     print_table(out, view);
     return;
   }
   const model recorded = model_of(view);
-  naming names(recorded, options.names);
+  naming names(recorded, how);
   model m = recorded;
   if (!options.types.empty())
     type_rules_apply(m, names, options.types);
@@ -188,10 +189,8 @@ void show(output &out, const statistics_view &view, const report_options &option
 }
 
 void more_options(verb_options &verb, report_options &options) {
-  verb.choice("--names", options.names_from, {"auto", "dump", "debug"},
-              "Whence the names of functions: auto (debug information where FILE has none), dump (FILE), debug");
+  declare_names(verb, options.names);
   verb.text("--types", options.types, "Name types by the rules in this file, as MALLOC9_CONF=types: does");
-  verb.text("--debug-dir", options.names.debug_folder, "Where debug files are [/usr/lib/debug]");
 }
 
 } // namespace

@@ -58,6 +58,15 @@ compare("version1.m9", output_of([make_dump, "golden"]))
 for name, arguments in commands.items():
     compare(name, output_of([tool] + arguments))
 
+# What the verbs on groups make of it; what they compare it with.
+for name, status, arguments in [
+        ("sites.txt", 0, ["sites", dump]), ("sites.json", 0, ["sites", dump, "--json", "--by", "function"]),
+        ("sites-module.txt", 0, ["sites", dump, "--by", "module", "--sort", "rate"]),
+        ("leaks.txt", 0, ["leaks", dump, "--top", "2"]), ("leaks.json", 1, ["leaks", dump, "--json", "--fail"]),
+        ("info.txt", 0, ["info", dump]), ("info.json", 0, ["info", dump, "--json"]),
+        ("check.txt", 1, ["check", dump, "--budget", os.path.join(golden, "budget.toml")])]:
+    compare(name, output_of([tool, *arguments], status))
+
 # A child's dump has a section more, and so has what was merged.
 child_commands = ("stat.txt", "stat.json", "stat.csv", "stat-percpu.txt", "zones.txt")
 for case in "child", "merged":
