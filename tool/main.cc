@@ -25,6 +25,8 @@ int run_command(const std::vector<std::string> &arguments) {
   add_run(app, line.program, &status);
   add_stat(app);
   add_zones(app);
+  add_ps(app);
+  add_gc(app);
   add_sites(app);
   add_leaks(app, &status);
   add_diff(app);
@@ -33,10 +35,9 @@ int run_command(const std::vector<std::string> &arguments) {
   add_check(app, &status);
   add_export(app);
   add_completion(malloc9);
-  add_ps(app);
-  add_gc(app);
   add_report(app);
   add_top(app);
+  add_record(app, line.program, &status);
   const int use = malloc9.run(line.ours);
   return use != exit_good ? use : status;
 }

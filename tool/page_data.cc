@@ -125,29 +125,38 @@ void write_types(output &out, const std::vector<page_type> &types, const page_gr
   out.put("]},\n");
 }
 
+void write_line(output &out, const page_growth::line &line) {
+  const char *open = "[";
+  for (const auto &[point, bytes] : line.changes) {
+    out.print("{}{},{}", open, point, bytes);
+    open = ",";
+  }
+  out.put(line.changes.empty() ? "[]" : "]");
+}
+
 void write_growth(output &out, const page_growth &growth, const std::vector<page_type> &types, size_t count) {
   std::vector<uint32_t> position(count, UINT32_MAX); // of model::types in the page's
   for (uint32_t i = 0; i < types.size(); i++)
     position[types[i].index] = i;
+  std::vector<const page_growth::line *> lines;
+  for (const auto &line : growth.lines)
+    if (position[line.type] != UINT32_MAX)
+      lines.push_back(&line);
   out.print("\"growth\": {{\"samples\": {}, \"time\": [{:.4f}], \"total\": [{}],\n\"types\": [", growth.samples,
             fmt::join(growth.seconds, ","), fmt::join(growth.total, ","));
   const char *before = "";
-  for (const auto &line : growth.lines) {
-    out.print("{}{}", before, position[line.type]);
+  for (const auto *line : lines) {
+    out.print("{}{}", before, position[line->type]);
     before = ",";
   }
-  before = "],\n\"series\": [";
-  for (const auto &line : growth.lines) {
+  out.put("],\n\"series\": [");
+  before = "";
+  for (const auto *line : lines) {
     out.put(before);
-    const char *open = "[";
-    for (const auto &[point, bytes] : line.changes) {
-      out.print("{}{},{}", open, point, bytes);
-      open = ",";
-    }
-    out.put(line.changes.empty() ? "[]" : "]");
+    write_line(out, *line);
     before = ",\n";
   }
-  out.put(growth.lines.empty() ? "],\n\"series\": []},\n" : "]},\n");
+  out.put("]},\n");
 }
 
 void write_head(output &out, const std::string &file, const model &m) {

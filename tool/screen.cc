@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include "tool/screen.h"
+
 #define NCURSES_WIDECHAR 1
 #define NCURSES_NOMACROS 1
 #include <clocale>
@@ -9,7 +11,6 @@
 #include <unistd.h>
 
 #include "tool/error.h"
-#include "tool/screen.h"
 
 namespace m9::tool {
 namespace {

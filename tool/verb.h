@@ -20,11 +20,11 @@ namespace m9::tool {
 class verb_options;
 class command;
 
-// What follows the options of `malloc9 run`: the program and its arguments, taken out before CLI11 sees them, since a
-// program may have options of the same names, and a `--` of its own.
+// What follows the options of `malloc9 run`, or the `--` of `malloc9 record`: the program and its arguments, taken out
+// before CLI11 sees them, since a program may have options of the same names, and a `--` of its own.
 struct command_line {
-  std::vector<std::string> ours;    // without argv[0]
-  std::vector<std::string> program; // of `run`
+  std::vector<std::string> ours; // without argv[0]
+  std::vector<std::string> program;
 };
 
 command_line command_line_split(const std::vector<std::string> &arguments);
@@ -53,6 +53,7 @@ void declare_names(verb_options &verb, names_choice &to);
 naming_options naming_of(const names_choice &choice);
 void add_report(CLI::App &app);
 void add_top(CLI::App &app);
+void add_record(CLI::App &app, const std::vector<std::string> &program, int *status);
 void add_ps(CLI::App &app);
 void add_gc(CLI::App &app);
 

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // malloc9 report: the statistics as one HTML page that needs nothing else (tool/page.h).
-#include <cerrno>
 #include <memory>
+#include <optional>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "tool/dump_file.h"
 #include "tool/error.h"
+#include "tool/growth.h"
 #include "tool/naming.h"
 #include "tool/options.h"
+#include "tool/output_file.h"
 #include "tool/page.h"
-#include "tool/unique_fd.h"
+#include "tool/recording.h"
 #include "tool/verb.h"
 
 namespace m9::tool {
@@ -25,39 +24,6 @@ struct page_options {
   naming_options names;
 };
 
-// Standard output for "-". A page is written beside its place first and renamed, so that a reader never sees half of
-// one, and a failure leaves what was there.
-class page_file {
-public:
-  explicit page_file(std::string to) : path(std::move(to)) {
-    if (path == "-")
-      return;
-    temporary = fmt::format("{}.{}.tmp", path, ::getpid());
-    fd = unique_fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (!fd)
-      throw error(fmt::format("{}: {}", printable(temporary), errno_text(errno)));
-  }
-  ~page_file() {
-    if (fd)
-      ::unlink(temporary.c_str());
-  }
-  page_file(const page_file &) = delete;
-  page_file &operator=(const page_file &) = delete;
-
-  int descriptor() const { return fd ? fd.get() : STDOUT_FILENO; }
-  void done() {
-    if (!fd)
-      return;
-    if (::rename(temporary.c_str(), path.c_str()) != 0)
-      throw error(fmt::format("{}: {}", printable(path), errno_text(errno)), exit_failed);
-    fd = unique_fd();
-  }
-
-private:
-  std::string path, temporary;
-  unique_fd fd;
-};
-
 // "redis.m9" gives "redis.html", in the folder where the command runs.
 std::string page_name(const std::string &target) {
   std::string name = target.substr(target.rfind('/') + 1);
@@ -66,17 +32,27 @@ std::string page_name(const std::string &target) {
   return name + ".html";
 }
 
+model load(const std::string &target, std::optional<page_growth> &growth) {
+  if (!is_recording(target))
+    return model_of(dump_load(target).view);
+  const recording recorded(target);
+  if (recorded.cut_short())
+    complain(fmt::format("note: {}: ends within a record: what is before is drawn", printable(target)));
+  model m = recorded.last();
+  growth = growth_of(recorded, m);
+  return m;
+}
+
 void report(page_options &options) {
   if (options.names_from != "auto")
     options.names.source = options.names_from == "dump" ? name_source::dump : name_source::debug;
   const std::string path = options.out.empty() ? page_name(options.target) : options.out;
-  const model m = model_of(dump_load(options.target).view);
+  std::optional<page_growth> growth;
+  const model m = load(options.target, growth);
   naming names(m, options.names);
-  page_file file(path);
-  output out(file.descriptor(), path == "-" ? "standard output" : path);
-  page_write(out, options.target, m, names, nullptr);
-  out.finish();
-  file.done();
+  output_file file(path == "-" ? "" : path);
+  page_write(file.out(), options.target, m, names, growth ? &*growth : nullptr);
+  file.finish();
   for (const std::string &problem : names.problems())
     complain("note: " + problem);
   if (path != "-")

@@ -184,6 +184,10 @@ int run(const run_options &options, const std::vector<std::string> &program) {
 command_line command_line_split(const std::vector<std::string> &arguments) {
   const auto is_run = [](const std::string &a) { return a == "run"; };
   const auto verb = std::find_if(arguments.begin(), arguments.end(), is_run);
+  if (!arguments.empty() && arguments.front() == "record") {
+    const auto end = std::find(arguments.begin(), arguments.end(), "--");
+    return {{arguments.begin(), end}, {end == arguments.end() ? end : end + 1, arguments.end()}};
+  }
   if (verb != arguments.begin())
     return {arguments, {}};
   for (auto at = verb + 1; at < arguments.end(); ++at) {

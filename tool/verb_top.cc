@@ -102,7 +102,7 @@ private:
 
   void draw_list() {
     terminal.line(1, view.heading(terminal.width()), look::head);
-    const size_t lines = static_cast<size_t>(room());
+    const auto lines = static_cast<size_t>(room());
     if (view.chosen() < first)
       first = view.chosen();
     if (view.chosen() >= first + lines)
@@ -117,7 +117,7 @@ private:
   void draw_lines() {
     const std::vector<std::string> lines =
         now == mode::help ? std::vector<std::string>(std::begin(help_lines), std::end(help_lines)) : view.details();
-    const size_t fit = static_cast<size_t>(room());
+    const auto fit = static_cast<size_t>(room());
     scrolled = lines.size() > fit ? std::min(scrolled, lines.size() - fit) : 0;
     for (size_t i = 0; i < fit && scrolled + i < lines.size(); i++)
       terminal.line(static_cast<int>(i) + 2, lines[scrolled + i], i + scrolled == 0 ? look::strong : look::normal);

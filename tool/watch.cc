@@ -16,8 +16,11 @@ double rate(uint64_t now, uint64_t then, double seconds) {
 } // namespace
 
 std::string type_identity(const model &m, const model_type &type) {
-  const std::string module = type.module < m.modules.size() ? m.modules[type.module].path : std::string();
-  return fmt::format("{}\n{}\n{:x}", type.name, module, type.offset);
+  return type_identity(type.name, type.module < m.modules.size() ? m.modules[type.module].path : "", type.offset);
+}
+
+std::string type_identity(const std::string &name, const std::string &module_path, uint64_t offset) {
+  return fmt::format("{}\n{}\n{:x}", name, module_path, offset);
 }
 
 void watch::look() {

@@ -15,6 +15,7 @@ namespace m9::tool {
 
 // What tells types of one process apart.
 std::string type_identity(const model &m, const model_type &type);
+std::string type_identity(const std::string &name, const std::string &module_path, uint64_t offset);
 
 struct watched_type {
   uint32_t index = 0; // in model::types of the last look

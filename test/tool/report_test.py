@@ -76,7 +76,7 @@ def rows():
     return [row.text.split("\n") for row in BROWSER.find_elements(By.CSS_SELECTOR, "#table .tabulator-row")]
 
 
-FIELDS = {"Type": "name", "Module": "module", "Requests": "requests"}
+FIELDS = {"Type": "name", "Module": "module", "Requests": "requests", "Growth": "growth"}
 
 
 def column(title):
@@ -281,6 +281,30 @@ def test_many_types():
     check_quiet()
 
 
+def test_growth():
+    """Of a recording the page draws lines: of all types, and of those that match a search."""
+    recording = os.path.join(FOLDER.name, "grow.m9r")
+    grow = "import time\nkept = []\nfor i in range(40):\n  kept.append(bytearray(1 << 20))\n  time.sleep(0.02)"
+    done = subprocess.run([TOOL, "record", "-o", recording, "--hz", "50", "--", "/usr/bin/python3", "-c", grow],
+                          capture_output=True, text=True, check=False)
+    equal(done.returncode, 0, done.stderr)
+    open_page(recording)
+    check(BROWSER.find_element(By.ID, "growth-section").is_displayed(), "no growth")
+    check(max(js("return m9.data.growth.total")) >= 40 << 20, "the blocks are missing")
+    # The line goes up, from the left below to the right above.
+    heights = js("""const p = m9.growth.plot, k = p.data[1].indexOf(Math.max(...p.data[1]));
+      return [p.valToPos(p.data[1][0], 'y'), p.valToPos(p.data[1][k], 'y')]""")
+    check(heights[0] - heights[1] > 100, heights)
+    labels = lambda: [label.text for label in BROWSER.find_elements(By.CSS_SELECTOR, "#growth .u-series")]
+    check(len(labels()) > 3 and any("all types" in label for label in labels()), labels())
+    search("no such type anywhere")
+    equal(len(labels()), 2, "lines")
+    search("")
+    sort_by("Growth")
+    check(column("Growth")[0].startswith("+") or column("Growth")[0] == "0 B", column("Growth"))
+    check_quiet()
+
+
 def test_command():
     """Where the page goes, and what is refused."""
     def run(*arguments):
@@ -302,7 +326,7 @@ def test_command():
 if __name__ == "__main__":
     try:
         main(test_figures, test_sort, test_search, test_zoom, test_details_and_measures, test_hostile_names, test_policy,
-             test_light_and_dark, test_many_types, test_command)
+             test_light_and_dark, test_many_types, test_growth, test_command)
     finally:
         BROWSER.quit()
         FOLDER.cleanup()
