@@ -57,6 +57,8 @@ attr_t attributes(look as) {
   return A_NORMAL;
 }
 
+WINDOW *drawn(void *window) { return static_cast<WINDOW *>(window); }
+
 int key_of(wint_t code) {
   switch (code) {
   case KEY_UP:
@@ -95,6 +97,7 @@ screen::screen() {
   terminal = ::newterm(nullptr, stdout, stdin);
   if (terminal == nullptr)
     throw error("this terminal (TERM) is unknown, or cannot be a full screen");
+  window = stdscr;
   ::cbreak();
   ::noecho();
   ::nonl();
@@ -113,32 +116,32 @@ screen::~screen() {
   ::delscreen(static_cast<SCREEN *>(terminal));
 }
 
-int screen::height() const { return ::getmaxy(stdscr); }
-int screen::width() const { return ::getmaxx(stdscr); }
+int screen::height() const { return ::getmaxy(drawn(window)); }
+int screen::width() const { return ::getmaxx(drawn(window)); }
 
-void screen::clear() { ::werase(stdscr); }
+void screen::clear() const { ::werase(drawn(window)); }
 
-void screen::line(int y, const std::string &text, look as, int x) {
+void screen::line(int y, const std::string &text, look as, int x) const {
   if (y < 0 || y >= height() || x >= width())
     return;
   int columns = 0;
   const std::wstring shown = fitting(text, width() - x, columns);
-  ::wattr_set(stdscr, attributes(as), 0, nullptr);
+  ::wattr_set(drawn(window), attributes(as), 0, nullptr);
   if (as == look::warning)
-    ::wattr_set(stdscr, A_BOLD, 1, nullptr);
-  ::wmove(stdscr, y, x);
-  ::waddnwstr(stdscr, shown.c_str(), static_cast<int>(shown.size()));
+    ::wattr_set(drawn(window), A_BOLD, 1, nullptr);
+  ::wmove(drawn(window), y, x);
+  ::waddnwstr(drawn(window), shown.c_str(), static_cast<int>(shown.size()));
   for (; columns < width() - x; columns++)
-    ::waddch(stdscr, ' ');
-  ::wattr_set(stdscr, A_NORMAL, 0, nullptr);
+    ::waddch(drawn(window), ' ');
+  ::wattr_set(drawn(window), A_NORMAL, 0, nullptr);
 }
 
-void screen::show() { ::wrefresh(stdscr); }
+void screen::show() const { ::wrefresh(drawn(window)); }
 
-int screen::read(std::chrono::milliseconds limit) {
-  ::wtimeout(stdscr, static_cast<int>(limit.count()));
+int screen::read(std::chrono::milliseconds limit) const {
+  ::wtimeout(drawn(window), static_cast<int>(limit.count()));
   wint_t code = 0;
-  const int kind = ::wget_wch(stdscr, &code);
+  const int kind = ::wget_wch(drawn(window), &code);
   if (kind == ERR)
     return key_none;
   if (kind == KEY_CODE_YES)

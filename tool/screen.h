@@ -38,15 +38,16 @@ public:
   int height() const;
   int width() const;
 
-  void clear();
+  void clear() const;
   // A line, from column `x` on; the rest of it is filled up in the same look.
-  void line(int y, const std::string &text, look as = look::normal, int x = 0);
-  void show();
+  void line(int y, const std::string &text, look as = look::normal, int x = 0) const;
+  void show() const;
   // A character (Unicode), a `key`, or key_none after `limit`.
-  int read(std::chrono::milliseconds limit);
+  int read(std::chrono::milliseconds limit) const;
 
 private:
-  void *terminal; // ncurses' SCREEN
+  void *terminal;         // ncurses' SCREEN
+  void *window = nullptr; // its WINDOW
 };
 
 } // namespace m9::tool

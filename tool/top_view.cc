@@ -87,7 +87,7 @@ int name_width(int width) {
 std::string fitted(const std::string &text, int width) {
   std::string out = printable(text);
   if (out.size() > static_cast<size_t>(width)) {
-    size_t end = static_cast<size_t>(width - 1);
+    auto end = static_cast<size_t>(width - 1);
     while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xc0) == 0x80)
       end--;
     out.resize(end);
@@ -105,7 +105,7 @@ void add_place(std::vector<std::string> &lines, const char *what, const std::str
 }
 
 void add_sizes(std::vector<std::string> &lines, const model &m, const model_type &type) {
-  lines.push_back("");
+  lines.emplace_back("");
   lines.push_back(fmt::format("  {:>10} {:>12} {:>16} {:>14} {:>14}", "Size", "InUse", "Bytes", "Allocs", "Frees"));
   for (const model_cell &cell : type.cells) {
     const counts c = total_of(cell.by_cpu);
@@ -117,7 +117,7 @@ void add_sizes(std::vector<std::string> &lines, const model &m, const model_type
 }
 
 void add_cpus(std::vector<std::string> &lines, const model &m, const model_type &type) {
-  lines.push_back("");
+  lines.emplace_back("");
   lines.push_back(
       fmt::format("  {:>10} {:>14} {:>14} {:>18} {:>18}", "CPU", "Allocs", "Frees", "BytesAlloced", "BytesFreed"));
   const std::vector<counts> by_cpu = type_by_cpu(m, type);
@@ -271,7 +271,7 @@ std::vector<std::string> top_view::details() {
   add_place(lines, "function", site.function, site.file, site.line);
   for (const source_frame &frame : site.inlined)
     add_place(lines, &frame == &site.inlined.back() ? "in" : "inlined", frame.function, frame.file, frame.line);
-  lines.push_back("");
+  lines.emplace_back("");
   lines.push_back(fmt::format("  {} live in {} items, at most {}{} bytes", w->total.memuse(), w->total.inuse(),
                               w->high_exact ? "" : ">=", w->high));
   lines.push_back(

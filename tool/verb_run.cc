@@ -214,10 +214,8 @@ void add_run(CLI::App &app, const std::vector<std::string> &program, int *status
   verb.flag("--print", options->print, "Print the table of `malloc9 stat` on standard error (default without --dump)");
   verb.text("--dump", options->dump, "Write the statistics into FILE, for malloc9 stat and zones", "FILE");
   verb.flag("--children", options->children, "Merge the statistics of the program and of all its children");
-  verb.text_or_not(
-      "--live", options->live, options->live_folder,
-      "Let the program and its children count in files, for every verb to read while they run, by PID or name;\n"
-      "--live=DIR: in this folder (default: $XDG_RUNTIME_DIR/malloc9 or /dev/shm/malloc9-UID)");
+  verb.text_or_not("--live", options->live, options->live_folder,
+                   "Count in files that every verb reads while the program runs, by PID or name; =DIR: in that folder");
   verb.text("--lib", options->library, "Use this libmalloc9.so (default: MALLOC9_LIB, or found beside malloc9)",
             "PATH");
   verb.action([options, &program, status] { *status = run(*options, program); });

@@ -195,8 +195,13 @@ def test_zoom():
 def test_details_and_measures():
     stats = read_stats(python_dump())
     open_page(python_dump(), "--names", "dump")
-    BROWSER.find_element(By.CSS_SELECTOR, "#table .tabulator-row").click()
     biggest = max(stats["types"], key=lambda entry: entry["memuse"])
+
+    def opened():
+        BROWSER.find_element(By.CSS_SELECTOR, "#table .tabulator-row").click()
+        return BROWSER.find_element(By.ID, "details").is_displayed()
+
+    wait_until(opened, 10, "the details of a row that was clicked")  # a row may be drawn anew under the first click
     details = BROWSER.find_element(By.ID, "details").text
     check(f"{biggest['memuse']:,} bytes" in details, details)
     for button in BROWSER.find_elements(By.CSS_SELECTOR, "#metric button"):
