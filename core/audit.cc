@@ -82,14 +82,11 @@ uint64_t slab_tally(walk &w, const keg &k, const slab &s) {
   return live;
 }
 
-void zone_check(walk &w, unsigned c) M9_UNCHECKED {
-  keg &k = kegs[c];
-  locked guard(k.lock);
+// The slabs of one zone; adds its live items to the tally. False: it was never used.
+bool zone_check(walk &w, unsigned n) M9_UNCHECKED {
+  keg &k = kegs[n];
   if (!k.ready)
-    return;
-  w.zone = c;
-  w.r.zones++;
-  tally_clear(*w.t);
+    return false;
   uint64_t live = 0, out = 0, idle = 0;
   for (uint32_t number = 0; number < k.slabs; number++) {
     const slab &s = *keg_slab(k, number);
@@ -99,9 +96,7 @@ void zone_check(walk &w, unsigned c) M9_UNCHECKED {
     if (!heap_is_recovered() && k.available.contains(number) != (s.out < k.slab_items))
       fail(w, "a slab is in the wrong set", s.out, number);
   }
-  uint64_t cached = k.bucket_count;
-  for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
-    cached += percpu_cache_count(cpu, zones[c].cache);
+  uint64_t cached = zone_cached(n);
   if (heap_is_recovered())
     out = k.items_out; // slabs and bucket were left as they were found
   if (out != k.items_out)
@@ -111,7 +106,26 @@ void zone_check(walk &w, unsigned c) M9_UNCHECKED {
   if (live + cached != out && !heap_is_child())
     fail(w, "live and cached items of a zone", out, live + cached);
   w.r.items += live;
-  tally_check(w);
+  return true;
+}
+
+// All domains' zones of a class count in the same cells.
+void class_check(walk &w, unsigned c) M9_UNCHECKED {
+  uint64_t mask = signals_block();
+  for (unsigned domain = 0; domain < domain_count; domain++)
+    kegs[zone_of(c, domain)].lock.lock();
+  w.zone = c;
+  tally_clear(*w.t);
+  bool used = false;
+  for (unsigned domain = 0; domain < domain_count; domain++)
+    used = zone_check(w, zone_of(c, domain)) || used;
+  if (used) {
+    w.r.zones++;
+    tally_check(w);
+  }
+  for (unsigned domain = domain_count; domain-- > 0;)
+    kegs[zone_of(c, domain)].lock.unlock();
+  signals_restore(mask);
 }
 
 void large_tally(void *context, const extent &e) {
@@ -143,7 +157,7 @@ audit_result audit() {
   w.t = &tallies;
   w.r.types = malloc_types_count();
   for (unsigned c = 0; c < zone_count; c++)
-    zone_check(w, c);
+    class_check(w, c);
   large_check(w);
   return w.r;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/cell.h"
 
+#include "core/live.h"
+#include "core/live_index.h"
 #include "core/meta.h"
 #include "core/zone.h"
 #include "shim/percpu.h"
@@ -31,10 +33,10 @@ bool window_open(unsigned w, uint32_t need) M9_REQUIRES(malloc_mtx) {
   uint32_t from = window_opened[w], to = from ? from : 4096;
   while (to < need)
     to *= 2;
-  if (!percpu_open_range(-1, window_offset(w) + from, to - from))
+  if (!live_open_range(-1, window_offset(w) + from, to - from))
     return false;
   for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
-    if (!percpu_open_range(cpu, window_offset(w) + from, to - from))
+    if (!live_open_range(cpu, window_offset(w) + from, to - from))
       return false;
   window_opened[w] = to;
   return true;
@@ -87,6 +89,7 @@ uint64_t cell_link(malloc_type &t, unsigned c, uint64_t cell, bool pool) M9_REQU
   info->pool = pool;
   std::atomic_ref(info->type).store(&t, std::memory_order_release);         // pairs with cell_find
   t.ks_handle->first_cell.store(uint32_t(cell), std::memory_order_release); // pairs with malloc_type_stats_read
+  live_cell_made(cell, *info);
   return cell;
 }
 
@@ -188,16 +191,19 @@ uint32_t cell_window_used(unsigned w) {
   if (w == window_of_zone(large_zone))
     return ranges[large_zone].end * cell_bytes(large_zone);
   uint32_t chunks = window_chunks[w] ? window_chunks[w] : slots;
-  return window_opened[w] ? chunks * chunk_bytes : 0;
+  return window_opened[w] ? chunks * chunk_bytes + window_shift(w) : 0;
 }
 
+uint32_t cell_window_opened(unsigned w) { return window_opened[w]; }
+
 bool cell_open_cpu(int cpu) {
-  constexpr uint32_t caches_bytes = (caches.at[zone_count] + 4095) / 4096 * 4096;
-  if (!percpu_open_range(cpu, 0, caches_bytes))
+  if (!percpu_open_range(cpu, 0, cells_offset))
     return false;
+  bool has_cells = live_cpu_opening(cpu);
   for (unsigned w = 0; w < window_count; w++)
-    if (window_opened[w] && !percpu_open_range(cpu, window_offset(w), window_opened[w]))
+    if (!has_cells && window_opened[w] && !live_open_range(cpu, window_offset(w), window_opened[w]))
       return false;
+  live_cpu_opened(cpu);
   percpu_mark_opened(cpu);
   return true;
 }

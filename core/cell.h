@@ -32,7 +32,7 @@ struct cell_info {
 static_assert(sizeof(cell_info) == 16);
 
 constexpr unsigned window_of_zone(unsigned c) { return c == large_zone ? 6 : c % 6; }
-constexpr unsigned window_slot(unsigned c) { return c == large_zone ? 0 : c / 6; }
+constexpr unsigned window_slot(unsigned c) { return c == large_zone ? 0 : 7 - c / 6; }
 constexpr uint32_t window_offset(unsigned w) { return uint32_t(cells_offset) + w * window_bytes; }
 // Windows begin at multiples of a power of two, so their hot first cells would share cache sets.
 constexpr uint32_t window_shift(unsigned w) { return w < 6 ? w * 80 : 0; }
@@ -64,6 +64,7 @@ cell_sums cell_read(uint64_t cell, unsigned c);
 
 // Bytes of a window in which there are cells, from its start; none lie beyond on any CPU.
 uint32_t cell_window_used(unsigned w);
+uint32_t cell_window_opened(unsigned w); // bytes that are open, whole pages
 
 // Opens the block of a CPU that runs for the first time: its caches and all cells in use.
 bool cell_open_cpu(int cpu) M9_REQUIRES(malloc_mtx);

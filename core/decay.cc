@@ -7,6 +7,7 @@
 #include "core/heap.h"
 #include "core/keg.h"
 #include "core/large_cache.h"
+#include "core/live_index.h"
 #include "shim/pages.h"
 #include "shim/system.h"
 
@@ -19,18 +20,14 @@ std::atomic<uint32_t> last_tick, last_drain;   // decay_now() (a) relaxed
 
 constexpr uint64_t idle_least = 8 * 1024 * 1024;
 
-// Empties what CPUs hold of a zone into its bucket, and that into its slabs.
-void zone_drain(verbs v, unsigned c) {
-  keg &k = kegs[c];
+// Gives back all that a zone has and no program holds.
+void zone_purge(verbs v, unsigned n) {
+  keg &k = kegs[n];
   locked guard(k.lock);
   if (!k.ready)
     return;
-  keg_trim_bucket(k, c, 0);
-  for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
-    k.bucket_count = percpu_drain(v, cpu, zones[c].cache, k.bucket);
-    keg_trim_bucket(k, c, 0);
-  }
-  keg_purge_to(k, c, 0);
+  zone_drain(n, v);
+  keg_purge_to(k, n, 0);
 }
 
 } // namespace
@@ -62,12 +59,13 @@ void decay_tick() {
     return;
   if (!last_tick.compare_exchange_strong(last, now, std::memory_order_relaxed))
     return;
-  for (unsigned c = 0; c < zone_count; c++) {
-    keg &k = kegs[c];
+  live_refresh();
+  for (unsigned n = 0; n < zones_all; n++) {
+    keg &k = kegs[n];
     if (k.slabs_idle == 0)
       continue;
     locked guard(k.lock);
-    keg_purge_old(k, c, now - age);
+    keg_purge_old(k, n, now - age);
   }
   locked guard(extents_lock);
   // What CPUs keep is seen once per age, and old one age later.
@@ -82,8 +80,8 @@ bool decay_everything() {
   heap_enter();
   verbs v = heap_verbs();
   uint64_t before = pages_purged_bytes();
-  for (unsigned c = 0; c < zone_count; c++)
-    zone_drain(v, c);
+  for (unsigned n = 0; n < zones_all; n++)
+    zone_purge(v, n);
   locked guard(extents_lock);
   large_caches_drain(v);
   extents_purge_to(0);

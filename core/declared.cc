@@ -36,7 +36,7 @@ bool mistake_is_new(const mistake &m) {
   return true;
 }
 
-// Zone, tag and bytes of what a program holds at p; tag 0: nothing of ours begins there.
+// Class, tag and bytes of what a program holds at p; tag 0: nothing of ours begins there.
 struct held {
   unsigned zone;
   uint16_t tag;
@@ -44,9 +44,10 @@ struct held {
 };
 held held_find(const void *p) {
   item_place at = layout_find(p);
-  if (at.zone < zone_count) {
+  if (at.zone < zones_all) {
     uint16_t tag = at.tag && !at.inside ? *at.tag : 0;
-    return {at.zone, tag & tag_freed ? uint16_t{0} : tag, class_size(at.zone)};
+    unsigned c = zone_class(at.zone);
+    return {c, tag & tag_freed ? uint16_t{0} : tag, class_size(c)};
   }
   locked guard(extents_lock);
   const extent *e = extent_at(reinterpret_cast<uintptr_t>(p));

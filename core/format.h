@@ -34,6 +34,8 @@ enum class section_kind : uint32_t {
   // less these, and what was live is still in the counters alone. Never beside `inherited`.
   merged = 10,
   chains = 11, // struct chain_entry, each after its caller's, where types are chains (MALLOC9_CONF=stack:N)
+  live = 12,   // struct live_entry, one: of a process that counts in this file as it runs
+  peak = 13,   // struct peak_entry, one
 };
 
 // A string: `size` bytes at `offset` of the strings section, not terminated.
@@ -156,5 +158,25 @@ struct note_entry {
   uint64_t value;
 };
 static_assert(sizeof(note_entry) == 16);
+
+// What only the file has that a process counts in (doc/design.md, "Live files"). In it sections grow: a count is stored
+// once its entries are whole. `free` of a zone is what its slabs hold in all, `used` 0: both follow from the counters.
+struct live_entry {
+  uint32_t ended;         // not 0: the process came to its end by itself
+  uint32_t incomplete;    // parts of the counters that are not in the file
+  text reason;            // why, of the first
+  uint64_t since_ns;      // CLOCK_REALTIME, since when
+  uint64_t parent;        // process that made this one by fork, 0: none of ours
+  uint64_t pid_namespace; // its inode
+  uint64_t checked_ns;    // CLOCK_REALTIME: when notes and the large zone were last written
+};
+static_assert(sizeof(live_entry) == 48);
+
+// The most that all types held together lay between `most - slack` and `most`.
+struct peak_entry {
+  uint64_t most;  // bytes
+  uint64_t slack; // bytes that caches can have held at that time
+};
+static_assert(sizeof(peak_entry) == 16);
 
 } // namespace m9::format

@@ -9,6 +9,7 @@
 #include "core/inherited.h"
 #include "core/keg.h"
 #include "core/layout.h"
+#include "core/live.h"
 #include "core/malloc_type.h"
 #include "core/meta.h"
 #include "core/site.h"
@@ -16,6 +17,7 @@
 #include "shim/lock.h"
 #include "shim/panic.h"
 #include "shim/standard_error.h"
+#include "shim/system.h"
 
 namespace m9 {
 namespace {
@@ -27,10 +29,11 @@ const char *mode_reason = "";
 std::atomic<uint64_t> notes[unsigned(heap_note::count)]; // (a) relaxed
 uint64_t fork_mask;                                      // signal mask to go back to after fork
 bool fork_prepared;                                      // the locks are ours: set between prepare and child
+uint64_t pause_mask;                                     // signal mask to go back to after a pause (start_lock)
 
 void arm() {
   if (mode == format::run_mode::rseq)
-    process_arm(small_size_max + 1, zone_size_max + 1, uint64_t{zone_count} << zone_shift);
+    process_arm(small_size_max + 1, zone_size_max + 1, uint64_t{zones_all} << zone_shift);
 }
 
 // In a child that no fork handler ran in (_Fork, clone): the locks may belong to threads that do not exist here, and
@@ -57,20 +60,49 @@ void take_over() M9_UNCHECKED {
     n.store(0, std::memory_order_relaxed);
   for (keg &k : kegs)
     k.fails = k.sleeps = 0;
-  if (!inherited_take())
+  if (!(fork_prepared && live_wanted() ? inherited_adopt() || inherited_take() : inherited_take()))
     heap_note_add(heap_note::inherited_unknown);
+}
+
+// Most children of fork call exec soon, and many programs end soon. So they count in private memory, and on the slow
+// paths only, for their first calls or milliseconds; then they make their live file. Until then they are not `ready`.
+constexpr uint32_t pending_calls = 64, pending_ms = 8;
+uint64_t pending_since; // clock_coarse_ms()
+
+bool is_early() {
+  uint32_t left = fast.pending.load(std::memory_order_relaxed);
+  if (left <= 1 || clock_coarse_ms() - pending_since > pending_ms)
+    return false;
+  fast.pending.compare_exchange_strong(left, left - 1, std::memory_order_relaxed);
+  return true;
+}
+
+void live_file_begin() M9_REQUIRES(start_lock) {
+  fast.pending.store(1, std::memory_order_relaxed); // other threads wait
+  {
+    locked_inside types(malloc_mtx);
+    live_begin();
+  }
+  process_end_pending();
+  if (configured)
+    arm();
 }
 
 } // namespace
 
 void heap_begin() {
+  if (is_early())
+    return;
   locked guard(start_lock);
-  if (process_ready())
+  if (fast.pending.load(std::memory_order_relaxed) != 0)
+    return live_file_begin();
+  if (process_ready() || process_is_paused()) // the second: this thread is between fork handlers
     return;
   bool first = !begun;
   if (first) {
     process_prepare_switch();
     layout_start();
+    lookups_start();
     percpu_open_range(-1, 0, 4096);
     percpu_mark_opened(-1);
     CHECK(sites_start(), "no memory to start with");
@@ -80,13 +112,36 @@ void heap_begin() {
     standard_error_drop();
     if (!fork_prepared)
       locks_recover();
-    if (keep_inherited)
+    if (keep_inherited || live_wanted())
       take_over();
+    if (live_wanted()) {
+      locked_inside types(malloc_mtx);
+      live_child();
+      pending_since = clock_coarse_ms();
+      process_divert_reset(scope_now != nullptr);
+      process_set_pending(pending_calls);
+      return;
+    }
   }
   process_divert_reset(scope_now != nullptr); // of a child's threads there is only this one
   process_set_ready();
   if (configured)
     arm();
+}
+
+void heap_defer_live() {
+  heap_enter();
+  locked guard(start_lock);
+  pending_since = clock_coarse_ms();
+  process_back_to_pending(pending_calls);
+}
+
+void heap_settle_live() {
+  if (fast.pending.load(std::memory_order_relaxed) == 0)
+    return;
+  locked guard(start_lock);
+  if (fast.pending.load(std::memory_order_relaxed) != 0)
+    live_file_begin();
 }
 
 void heap_configure(const heap_options &options) {
@@ -120,8 +175,24 @@ const char *heap_mode_reason() { return mode_reason; }
 bool heap_is_child() { return child; }
 bool heap_is_recovered() { return recovered; }
 
+void heap_pause() M9_UNCHECKED {
+  uint64_t mask = signals_block();
+  start_lock.lock();
+  pause_mask = mask;
+  process_pause();
+}
+
+void heap_resume() M9_UNCHECKED {
+  uint64_t mask = pause_mask;
+  process_resume();
+  start_lock.unlock();
+  signals_restore(mask);
+}
+
 void heap_fork_prepare() M9_UNCHECKED {
   heap_enter();
+  if (live_wanted())
+    heap_pause();
   uint64_t mask = signals_block();
   malloc_mtx.lock();
   for (keg &k : kegs)
@@ -130,12 +201,15 @@ void heap_fork_prepare() M9_UNCHECKED {
   meta_lock.lock();
   fork_mask = mask; // under the locks: two threads may fork at once
   fork_prepared = true;
+  if (live_wanted())
+    live_fork_prepare();
   fork_thread.store(reinterpret_cast<uintptr_t>(__builtin_thread_pointer()), std::memory_order_relaxed);
 }
 
 void heap_fork_parent() M9_UNCHECKED {
   fork_prepared = false;
   fork_thread.store(0, std::memory_order_relaxed);
+  live_fork_done();
   meta_lock.unlock();
   extents_lock.unlock();
   for (keg &k : kegs)
@@ -143,6 +217,8 @@ void heap_fork_parent() M9_UNCHECKED {
   uint64_t mask = fork_mask;
   malloc_mtx.unlock();
   signals_restore(mask);
+  if (live_wanted())
+    heap_resume();
 }
 
 void heap_fork_child() M9_UNCHECKED {
@@ -156,7 +232,7 @@ void heap_fork_child() M9_UNCHECKED {
   fork_thread.store(0, std::memory_order_relaxed);
   heap_enter();
   fork_prepared = false;
-  signals_restore(fork_mask);
+  signals_restore(live_wanted() ? pause_mask : fork_mask);
 }
 
 void heap_note_add(heap_note n, uint64_t by) { notes[unsigned(n)].fetch_add(by, std::memory_order_relaxed); }

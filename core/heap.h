@@ -34,8 +34,16 @@ const char *heap_mode_reason(); // why not rseq; empty otherwise
 bool heap_is_child();           // made by fork from a process of ours
 bool heap_is_recovered();       // a child that had to abandon what other threads were changing
 
-// The verbs that this thread may use now.
-inline verbs heap_verbs() { return process_is_guest() ? verbs::none : percpu_verbs; }
+// The verbs that this thread may use now. Between fork handlers none, so that all is counted by percpu_add.
+inline verbs heap_verbs() { return process_is_guest() || process_is_paused() ? verbs::none : percpu_verbs; }
+
+// Between the two no other thread begins a malloc or free, and signals are blocked; each may finish the one it is in.
+void heap_pause();
+void heap_resume();
+
+// The live file (core/live.h) is made later, by one of the next calls.
+void heap_defer_live();
+void heap_settle_live(); // now, if it is still to be made
 
 // fork, in this order. Between prepare and the others all locks are held and signals blocked.
 void heap_fork_prepare();

@@ -3,13 +3,14 @@
 
 #include "core/decay.h"
 #include "core/layout.h"
+#include "core/live_index.h"
 #include "core/meta.h"
 #include "shim/pages.h"
 #include "shim/panic.h"
 
 namespace m9 {
 
-constinit keg kegs[zone_count];
+constinit keg kegs[zones_all];
 
 slab *keg_slab(const keg &k, uint32_t number) {
   if (k.table)
@@ -17,22 +18,23 @@ slab *keg_slab(const keg &k, uint32_t number) {
   return reinterpret_cast<slab *>(k.records.start + size_t{number} * k.record_bytes);
 }
 
-void keg_describe(unsigned c) {
-  keg &k = kegs[c];
-  k.slab_items = class_slab_items(c);
+void keg_describe(unsigned n) {
+  keg &k = kegs[n];
+  k.slab_items = class_slab_items(zone_class(n));
   k.slab_shift = uint32_t(__builtin_ctz(k.slab_items));
   k.record_bytes = uint32_t((sizeof(slab) + 8 * slab_bitmap_words(k) + 63) / 64 * 64);
-  k.slabs_most = uint32_t(((uint64_t{1} << zone_shift) - zone_stagger_most) / class_slab_bytes(c));
+  k.slabs_most = uint32_t(((uint64_t{1} << zone_shift) - zone_stagger_most) / class_slab_bytes(zone_class(n))) - 1;
 }
 
 namespace {
 
 // The sets and the bucket, at the first use of the zone.
-bool keg_start(keg &k, unsigned c) M9_REQUIRES(k.lock) {
+bool keg_start(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   uint32_t capacity = layout_is_compact() ? 1024 : k.slabs_most;
   void *available = meta_alloc(index_set::bytes_for(capacity));
   void *dirty = meta_alloc(index_set::bytes_for(capacity));
-  auto *bucket = static_cast<uint32_t *>(meta_alloc((bucket_most(c) + cache_most(c)) * sizeof(uint32_t)));
+  auto *bucket =
+      static_cast<uint32_t *>(meta_alloc((bucket_most(n) + cache_most(zone_class(n)) + 1) * sizeof(uint32_t)));
   slab **table = layout_is_compact() ? static_cast<slab **>(meta_alloc(capacity * sizeof(slab *))) : nullptr;
   if (!available || !dirty || !bucket || (layout_is_compact() && !table))
     return false;
@@ -66,25 +68,26 @@ bool sets_grow(keg &k) M9_REQUIRES(k.lock) {
   return true;
 }
 
-slab *slab_make(keg &k, unsigned c) M9_REQUIRES(k.lock) {
+slab *slab_make(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   uint32_t number = k.slabs;
   if (number >= k.slabs_most || (number >= k.available.capacity() && !sets_grow(k)))
     return nullptr;
-  slab *s = layout_slab(c, number);
+  slab *s = layout_slab(n, number);
   if (!s)
     return nullptr;
   if (k.table)
     k.table[number] = s;
   k.slabs = number + 1;
   k.available.insert(number);
+  live_zone(zone_class(n));
   return s;
 }
 
 // The slab to take items from: the lowest that has any, so that live items gather at low addresses.
-slab *keg_fetch_slab(keg &k, unsigned c) M9_REQUIRES(k.lock) {
+slab *keg_fetch_slab(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   uint32_t number = k.available.first();
-  slab *s = number == index_set::none ? slab_make(k, c) : keg_slab(k, number);
-  if (s && !s->base && !layout_slab_back(c, *s)) // compact: its extent was given away
+  slab *s = number == index_set::none ? slab_make(k, n) : keg_slab(k, number);
+  if (s && !s->base && !layout_slab_back(n, *s)) // compact: its extent was given away
     return nullptr;
   k.exhausted = s == nullptr;
   return s;
@@ -98,7 +101,7 @@ uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock
     for (uint64_t left = ~s.bits[w] & in_slab; left && taken < n; left &= left - 1) {
       auto bit = uint32_t(__builtin_ctzll(left));
       s.bits[w] |= uint64_t{1} << bit;
-      to[taken++] = (s.number << k.slab_shift) + uint32_t(w) * 64 + bit;
+      to[taken++] = ((k.first + s.number) << k.slab_shift) + uint32_t(w) * 64 + bit;
     }
   }
   for (uint32_t i = 0, j = taken; i + 1 < j; i++) {
@@ -109,7 +112,7 @@ uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock
   if (s.out == 0 && s.used) {
     k.dirty.remove(s.number);
     k.slabs_idle--;
-    decay_account(-int64_t(class_slab_bytes(s.zone)));
+    decay_account(-int64_t(class_slab_bytes(zone_class(s.zone))));
   }
   s.used = true;
   s.out = uint16_t(s.out + taken);
@@ -121,11 +124,11 @@ uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock
 
 } // namespace
 
-uint32_t keg_fill_bucket(keg &k, unsigned c, uint32_t want) {
-  if (!k.ready && !keg_start(k, c))
+uint32_t keg_fill_bucket(keg &k, unsigned n, uint32_t want) {
+  if (!k.ready && !keg_start(k, n))
     return 0;
   while (k.bucket_count < want) {
-    slab *s = keg_fetch_slab(k, c);
+    slab *s = keg_fetch_slab(k, n);
     if (!s)
       break;
     k.bucket_count += slab_take(k, *s, k.bucket + k.bucket_count, want - k.bucket_count);
@@ -133,8 +136,8 @@ uint32_t keg_fill_bucket(keg &k, unsigned c, uint32_t want) {
   return k.bucket_count;
 }
 
-void keg_put(keg &k, unsigned c, const uint32_t *indices, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
+void keg_put(keg &k, unsigned n, const uint32_t *indices, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
     slab &s = *keg_slab(k, keg_slab_number(k, indices[i]));
     uint32_t bit = indices[i] & (k.slab_items - 1);
     KASSERT((s.bits[bit / 64] >> (bit % 64)) & 1, "item returned to its slab twice");
@@ -145,44 +148,44 @@ void keg_put(keg &k, unsigned c, const uint32_t *indices, uint32_t n) {
       s.emptied = decay_now();
       k.dirty.insert(s.number);
       k.slabs_idle++;
-      decay_account(int64_t(class_slab_bytes(c)));
+      decay_account(int64_t(class_slab_bytes(zone_class(n))));
     }
   }
-  k.items_out -= n;
+  k.items_out -= count;
 }
 
-void keg_trim_bucket(keg &k, unsigned c, uint32_t keep) {
+void keg_trim_bucket(keg &k, unsigned n, uint32_t keep) {
   if (k.bucket_count <= keep)
     return;
   // The oldest go, the newest stay.
-  uint32_t n = k.bucket_count - keep;
-  keg_put(k, c, k.bucket, n);
-  __builtin_memmove(k.bucket, k.bucket + n, keep * sizeof(uint32_t));
+  uint32_t oldest = k.bucket_count - keep;
+  keg_put(k, n, k.bucket, oldest);
+  __builtin_memmove(k.bucket, k.bucket + oldest, keep * sizeof(uint32_t));
   k.bucket_count = keep;
 }
 
 namespace {
-bool slab_purge(keg &k, unsigned c, uint32_t number) M9_REQUIRES(k.lock) {
+bool slab_purge(keg &k, unsigned n, uint32_t number) M9_REQUIRES(k.lock) {
   slab &s = *keg_slab(k, number);
-  if (!layout_slab_purge(c, s))
+  if (!layout_slab_purge(n, s))
     return false;
   k.dirty.remove(number);
   s.used = false;
   k.slabs_idle--;
-  decay_account(-int64_t(class_slab_bytes(c)));
+  decay_account(-int64_t(class_slab_bytes(zone_class(n))));
   return true;
 }
 } // namespace
 
-void keg_purge_old(keg &k, unsigned c, uint32_t before) {
+void keg_purge_old(keg &k, unsigned n, uint32_t before) {
   for (uint32_t number = k.dirty.next(0); number != index_set::none; number = k.dirty.next(number + 1))
-    if (int32_t(keg_slab(k, number)->emptied - before) <= 0 && !slab_purge(k, c, number))
+    if (int32_t(keg_slab(k, number)->emptied - before) <= 0 && !slab_purge(k, n, number))
       return;
 }
 
-void keg_purge_to(keg &k, unsigned c, uint64_t keep) {
+void keg_purge_to(keg &k, unsigned n, uint64_t keep) {
   while (k.slabs_idle > keep)
-    if (!slab_purge(k, c, k.dirty.last()))
+    if (!slab_purge(k, n, k.dirty.last()))
       return;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The keg behind a zone: slabs cut into items, and the bucket of free items that CPUs fill from and empty into.
-// A slab's record (free bitmap, counts) lies outside of the slab. Index of an item = slab number * items + bit.
+// A slab's record (free bitmap, counts) lies outside of the slab. Index of an item = (first + slab number) * items +
+// bit, where `first` keeps the indices of a class's zones apart.
 //
 // Invariants, under the lock:
 //   bit set <=> the item is out of the keg (with a program, in a CPU's cache or in the bucket)
@@ -11,6 +12,7 @@
 // In compact mode slabs are extents found on demand, so `slab.base` says where they are; else they follow the base.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -49,42 +51,51 @@ struct keg {
   uint32_t record_bytes = 0;      // from one slab record to the next (i)
   uint32_t slabs = 0;             // slabs made so far; numbers below exist (z)
   uint32_t slabs_most = 0;        // that fit the address range (i)
+  uint32_t first = 0;             // (i)
   uint64_t items_out = 0;         // (z)
   uint64_t slabs_idle = 0;        // members of `dirty` (z)
   index_set available;            // (z)
   index_set dirty;                // (z)
   uint32_t *bucket = nullptr;     // free items, the newest last (z) // uz_domain's bucket list
   uint32_t bucket_count = 0;      // (z)
+  uint32_t batch = 0;             // items that the last move between a CPU and the bucket was to have (z)
+  bool filled = false;            // that move was to the CPU (z)
+  std::atomic<int> last_cpu = -1; // that used the bucket (a) relaxed
   uint64_t fails = 0, sleeps = 0; // (z)
   // The areas that grow with the number of slabs, and how much of each is open. Compact mode has a table instead.
   area items = {}, tags = {}, records = {};
   slab **table = nullptr; // compact: by number (z)
 };
 
-extern keg kegs[zone_count];
+extern keg kegs[zones_all]; // one per zone
 
 // Items that the bucket holds at most.
-constexpr uint32_t bucket_most(unsigned c) { return cache_most(c) * 2; }
+constexpr uint32_t bucket_most(unsigned n) { return cache_most(zone_class(n)) * 2; }
 
 inline size_t slab_bitmap_words(const keg &k) { return (k.slab_items + 63) / 64; }
 
 // The record of a slab; `number` < k.slabs.
 slab *keg_slab(const keg &k, uint32_t number);
-inline uint32_t keg_slab_number(const keg &k, uint32_t index) { return index >> k.slab_shift; }
+inline uint32_t keg_slab_number(const keg &k, uint32_t index) { return (index >> k.slab_shift) - k.first; }
 
 // Makes sure that the bucket holds at least `want` items, as far as memory allows; returns how many it holds.
-uint32_t keg_fill_bucket(keg &k, unsigned c, uint32_t want) M9_REQUIRES(k.lock);
-// Puts n items back into their slabs.
-void keg_put(keg &k, unsigned c, const uint32_t *indices, uint32_t n) M9_REQUIRES(k.lock);
+uint32_t keg_fill_bucket(keg &k, unsigned n, uint32_t want) M9_REQUIRES(k.lock);
+// Puts items back into their slabs.
+void keg_put(keg &k, unsigned n, const uint32_t *indices, uint32_t count) M9_REQUIRES(k.lock);
 // Empties the bucket into the slabs, down to `keep` items.
-void keg_trim_bucket(keg &k, unsigned c, uint32_t keep) M9_REQUIRES(k.lock);
+void keg_trim_bucket(keg &k, unsigned n, uint32_t keep) M9_REQUIRES(k.lock);
 // Gives back the pages of idle slabs: those that became empty at or before `before` (ms, as decay_now), or the highest
 // until at most `keep` are left.
-void keg_purge_old(keg &k, unsigned c, uint32_t before) M9_REQUIRES(k.lock);
-void keg_purge_to(keg &k, unsigned c, uint64_t keep) M9_REQUIRES(k.lock);
+void keg_purge_old(keg &k, unsigned n, uint32_t before) M9_REQUIRES(k.lock);
+void keg_purge_to(keg &k, unsigned n, uint64_t keep) M9_REQUIRES(k.lock);
 
 // Once, with sizes only; addresses come from layout.cc.
-void keg_describe(unsigned c);
+void keg_describe(unsigned n);
+
+// What CPUs hold of a zone, and the bucket, go into its slabs.
+void zone_drain(unsigned n, verbs v) M9_REQUIRES(kegs[n].lock);
+// How many items these hold; exact only while nobody uses them.
+uint64_t zone_cached(unsigned n) M9_REQUIRES(kegs[n].lock);
 
 // After a fork that left the lock held by a thread that does not exist here: forget what may be half changed.
 void keg_abandon(keg &k);

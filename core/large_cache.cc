@@ -14,7 +14,7 @@ struct offsets {
 constexpr offsets offsets_make() {
   offsets t{};
   for (unsigned i = 0; i < large_classes; i++)
-    t.at[i] = caches.at[zone_count] + i * large_cache_bytes;
+    t.at[i] = caches.at[zone_count] + i * large_cache_bytes + uint32_t(cache_owner_bytes);
   return t;
 }
 constexpr offsets large_caches = offsets_make();
@@ -44,7 +44,7 @@ size_t large_bytes(size_t size) {
 extent *large_cache_take(verbs v, size_t bytes) {
   const uint32_t *cache = cache_of(bytes);
   uint32_t number = 0;
-  if (!cache || percpu_pop_many(v, *cache, &number, 1) == 0)
+  if (!cache || percpu_pop_many(v, *cache, 0, &number, 1) == 0)
     return nullptr;
   decay_account_extents(-int64_t(bytes));
   return extent_of_number(number);
@@ -57,8 +57,8 @@ bool large_cache_put(verbs v, extent *e) {
   if (!cache || e->moved || decay_idle_extents() + bytes > extents_idle_limit() || !extent_number(*e, number))
     return false;
   decay_account_extents(int64_t(bytes)); // before another CPU may take it
-  if (percpu_push_many(v, *cache, &number, 1) ||
-      (percpu_grow(v, *cache, 2, most_of(bytes)) && percpu_push_many(v, *cache, &number, 1)))
+  if (percpu_push_many(v, *cache, 0, &number, 1) ||
+      (percpu_grow(v, *cache, 0, 2, most_of(bytes)) && percpu_push_many(v, *cache, 0, &number, 1)))
     return true;
   decay_account_extents(-int64_t(bytes));
   return false;
@@ -67,12 +67,14 @@ bool large_cache_put(verbs v, extent *e) {
 void large_caches_drain(verbs v) {
   uint32_t numbers[large_cache_items];
   for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
-    for (uint32_t cache : large_caches.at)
-      for (uint32_t n = percpu_drain(v, cpu, cache, numbers); n-- > 0;) {
+    for (uint32_t cache : large_caches.at) {
+      uint32_t n = 0;
+      for (percpu_drain(v, cpu, cache, numbers, n, 0); n-- > 0;) {
         extent *e = extent_of_number(numbers[n]);
         decay_account_extents(-int64_t(extent_bytes(*e)));
         extent_give(e);
       }
+    }
 }
 
 } // namespace m9

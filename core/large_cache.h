@@ -17,10 +17,10 @@ namespace m9 {
 
 constexpr size_t large_class_most = 8 * 1024 * 1024;
 constexpr unsigned large_classes = class_of_medium(large_class_most) + 1 - zone_count;
-constexpr uint32_t large_cache_items = 14; // with its head, one line
+constexpr uint32_t large_cache_items = 12; // with its head, one line
 constexpr uint32_t large_cache_bytes = 64;
-static_assert(cache_items_offset + 4 * large_cache_items == large_cache_bytes);
-static_assert(caches.at[zone_count] + large_classes * large_cache_bytes <= cells_offset);
+static_assert(cache_owner_bytes + cache_items_offset + 4 * large_cache_items == large_cache_bytes);
+static_assert(caches.at[zone_count] + large_classes * large_cache_bytes <= domain_bytes);
 
 // What a block for `size` bytes has: a class's size or, beyond the largest and in compact mode, whole pages.
 size_t large_bytes(size_t size);

@@ -13,8 +13,7 @@
 
 namespace m9 {
 
-constinit zone zones[zone_count] = {};
-constinit uint64_t zones_base = 0;
+constinit zone_table zone_list = {};
 
 namespace {
 
@@ -23,12 +22,11 @@ size_t page = 4096;   // (i)
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-size_t tags_bytes(const keg &k) { return round_up(size_t{k.slabs_most} * k.slab_items * sizeof(uint16_t), 65536); }
 size_t records_bytes(const keg &k) { return round_up(size_t{k.slabs_most} * k.record_bytes, 65536); }
 
 // All tables begin at different cache sets: the zones' first items, tags and records are the hot ones, and sets are
 // chosen by the low address bits.
-size_t stagger(unsigned c) { return (c * 5 % 64) * 64; }
+size_t stagger(unsigned c) { return ((c * 5 + 32) % 64) * 64; }
 // The items themselves keep their pages and their alignment, so they can differ in the bits above these only. That is
 // worth it too: caches that predict the way by a hash of the linear address (AMD's since Bulldozer) hold just one of
 // two lines whose bits 6 to 27 agree.
@@ -38,37 +36,66 @@ size_t stagger_items(unsigned c) {
 }
 static_assert(zone_count * 37 * 4096 + 65536 <= zone_stagger_most);
 
-void zone_describe(unsigned c) {
-  zone &z = zones[c];
-  z.size = uint32_t(class_size(c));
+// The zones of a class have one base, one table of tags and disjoint indices: those of the next begin with the first
+// slab beyond its border.
+uint32_t first_slab(unsigned n) {
+  uint64_t border = uint64_t{zone_domain(n)} << zone_shift;
+  uint64_t bytes = class_slab_bytes(zone_class(n)), stagger = stagger_items(zone_class(n));
+  return border == 0 ? 0 : uint32_t((border - stagger + bytes - 1) / bytes);
+}
+
+void zone_describe(unsigned n) {
+  unsigned c = zone_class(n);
+  zone &z = zones[n];
+  z.size = class_size(c);
   z.reciprocal = UINT64_MAX / z.size + 1;
   z.cache = caches.at[c];
+  z.homeward = caches.at[c] + (1 + zone_domain(n)) * domain_bytes;
   z.cells = zone_cells_offset(c);
-  z.cache_most = cache_most(c);
-  z.gap = c == 0 ? 17 : uint32_t(class_size(c) - class_size(c - 1)); // 0 bytes are as good as 1
-  keg_describe(c);
+  z.cache_most = uint16_t(cache_most(c));
+  z.gap = c == 0 ? 17 : uint16_t(class_size(c) - class_size(c - 1)); // 0 bytes are as good as 1
+  keg_describe(n);
+  kegs[n].first = first_slab(n);
+}
+
+size_t class_tags_bytes(unsigned c) {
+  const keg &last = kegs[zone_of(c, domain_count - 1)];
+  return round_up((size_t{last.first} + last.slabs_most) * last.slab_items * sizeof(uint16_t), 65536) + 65536;
+}
+
+// Sets out a class's zones: items at p, tags and slab records at `table`. Returns the end of these.
+uintptr_t class_lay_out(unsigned c, uintptr_t p, uintptr_t table) {
+  uintptr_t base = p + stagger_items(c), tags = table + stagger(c), records = table + class_tags_bytes(c);
+  for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++) {
+    keg &k = kegs[n];
+    uintptr_t items = base + k.first * class_slab_bytes(c);
+    k.items = {items, items, items + k.slabs_most * class_slab_bytes(c)};
+    uintptr_t own_tags = tags + size_t{k.first} * k.slab_items * sizeof(uint16_t);
+    // What lies between the border and the first slab must find a tag, too: 0.
+    uintptr_t open = k.first == 0 ? own_tags : own_tags - k.slab_items * sizeof(uint16_t);
+    k.tags = {own_tags, open & ~(page - 1),
+              round_up(own_tags + size_t{k.slabs_most} * k.slab_items * sizeof(uint16_t), page)};
+    k.records = {records, records, records + records_bytes(k)};
+    records = k.records.end;
+    zones[n].base = base;
+    zones[n].tags = reinterpret_cast<uint16_t *>(tags);
+    zones[n].items = 0;
+  }
+  return records;
 }
 
 bool reserve() {
-  size_t size = size_t{zone_count} << zone_shift;
-  for (const keg &k : kegs)
-    size += tags_bytes(k) + records_bytes(k) + 2 * 65536;
+  size_t size = size_t{zones_all} << zone_shift;
+  for (unsigned c = 0; c < zone_count; c++)
+    size += class_tags_bytes(c) + domain_count * records_bytes(kegs[zone_of(c, 0)]);
   uintptr_t p = pages_reserve(size + 65536);
   if (!p)
     return false;
   p = round_up(p, 65536);
-  zones_base = p;
-  uintptr_t table = p + (size_t{zone_count} << zone_shift);
-  for (unsigned c = 0; c < zone_count; c++) {
-    keg &k = kegs[c];
-    k.items = {p + stagger_items(c), p + stagger_items(c), p + (size_t{1} << zone_shift)};
-    p = k.items.end;
-    zones[c].base = k.items.start;
-    k.tags = {table + stagger(c), table, table + tags_bytes(k) + 65536};
-    zones[c].tags = reinterpret_cast<uint16_t *>(k.tags.start);
-    k.records = {k.tags.end, k.tags.end, k.tags.end + records_bytes(k)};
-    table = k.records.end;
-  }
+  zone_list.base = p;
+  uintptr_t table = p + (size_t{zones_all} << zone_shift);
+  for (unsigned c = 0; c < zone_count; c++)
+    table = class_lay_out(c, p + (size_t{zone_of(c, 0)} << zone_shift), table);
   return true;
 }
 
@@ -87,16 +114,16 @@ bool area_open(area &a, size_t need, size_t step) {
   return true;
 }
 
-slab *compact_slab(unsigned c, uint32_t number) {
-  keg &k = kegs[c];
+slab *compact_slab(unsigned n, uint32_t number) {
+  keg &k = kegs[n];
   auto *s = static_cast<slab *>(meta_alloc(k.record_bytes));
   auto *tags = static_cast<uint16_t *>(meta_alloc(k.slab_items * sizeof(uint16_t)));
   if (!s || !tags)
     return nullptr;
   s->tags = tags;
   s->number = number;
-  s->zone = uint8_t(c);
-  return layout_slab_back(c, *s) ? s : nullptr;
+  s->zone = uint8_t(n);
+  return layout_slab_back(n, *s) ? s : nullptr;
 }
 
 // The pages of an idle slab's tags go too, where all slabs whose tags lie in a page are idle. Zones of large items have
@@ -123,45 +150,45 @@ bool layout_is_compact() { return compact; }
 
 void layout_start() {
   page = page_size();
-  for (unsigned c = 0; c < zone_count; c++)
-    zone_describe(c);
+  for (unsigned n = 0; n < zones_all; n++)
+    zone_describe(n);
   page_map_start(page);
   compact = !reserve() || !percpu_reserve();
   if (compact)
     percpu_reserve_shared();
 }
 
-slab *layout_slab(unsigned c, uint32_t number) {
+slab *layout_slab(unsigned n, uint32_t number) {
   if (compact)
-    return compact_slab(c, number);
-  keg &k = kegs[c];
-  size_t bytes = class_slab_bytes(c), n = size_t{number} + 1;
-  if (!area_open(k.records, n * k.record_bytes, 4096) ||
-      !area_open(k.tags, n * k.slab_items * sizeof(uint16_t), 4096) || !area_open(k.items, n * bytes, 65536))
+    return compact_slab(n, number);
+  keg &k = kegs[n];
+  size_t bytes = class_slab_bytes(zone_class(n)), slabs = size_t{number} + 1;
+  if (!area_open(k.records, slabs * k.record_bytes, 4096) ||
+      !area_open(k.tags, slabs * k.slab_items * sizeof(uint16_t), 4096) || !area_open(k.items, slabs * bytes, 65536))
     return nullptr;
   auto *s = reinterpret_cast<slab *>(k.records.start + size_t{number} * k.record_bytes);
   s->base = reinterpret_cast<uint8_t *>(k.items.start + number * bytes);
   s->tags = reinterpret_cast<uint16_t *>(k.tags.start) + size_t{number} * k.slab_items;
   s->number = number;
-  s->zone = uint8_t(c);
-  std::atomic_ref(zones[c].items).store(n * k.slab_items, std::memory_order_release);
+  s->zone = uint8_t(n);
+  std::atomic_ref(zones[n].items).store((k.first + slabs) * k.slab_items, std::memory_order_release);
   return s;
 }
 
-bool layout_slab_back(unsigned c, slab &s) {
-  s.base = static_cast<uint8_t *>(extent_take_slab(class_slab_bytes(c), &s));
+bool layout_slab_back(unsigned n, slab &s) {
+  s.base = static_cast<uint8_t *>(extent_take_slab(class_slab_bytes(zone_class(n)), &s));
   return s.base != nullptr;
 }
 
-bool layout_slab_purge(unsigned c, slab &s) {
-  const keg &k = kegs[c];
+bool layout_slab_purge(unsigned n, slab &s) {
+  const keg &k = kegs[n];
   if (compact) {
     __builtin_memset(s.tags, 0, k.slab_items * sizeof(uint16_t));
-    extent_give_slab(s.base, class_slab_bytes(c));
+    extent_give_slab(s.base, class_slab_bytes(zone_class(n)));
     s.base = nullptr;
     return true;
   }
-  if (!pages_purge(reinterpret_cast<uintptr_t>(s.base), class_slab_bytes(c)))
+  if (!pages_purge(reinterpret_cast<uintptr_t>(s.base), class_slab_bytes(zone_class(n))))
     return false;
   tags_purge(k, s.number);
   return true;
@@ -169,41 +196,42 @@ bool layout_slab_purge(unsigned c, slab &s) {
 
 item_place layout_find(const void *p) {
   auto at = reinterpret_cast<uintptr_t>(p);
-  item_place place{zone_count, 0, 0, nullptr, nullptr};
+  item_place place{zones_all, 0, 0, nullptr, nullptr};
   const slab *s = nullptr;
   if (compact) {
     s = extent_slab_of(at);
     if (!s)
       return place;
   } else {
-    uint64_t c = (at - zones_base) >> zone_shift;
-    if (c >= zone_count)
+    uint64_t n = (at - zone_list.base) >> zone_shift;
+    if (n >= zones_all)
       return place;
-    auto number = uint64_t((at - zones[c].base) / class_slab_bytes(unsigned(c)));
-    if (number >= kegs[c].slabs) {
-      place.zone = unsigned(c);
+    // Before the first slab of the zone this wraps around, to more than there can be.
+    uint64_t number = (at - zones[n].base) / class_slab_bytes(zone_class(unsigned(n))) - kegs[n].first;
+    if (at < zones[n].base || number >= kegs[n].slabs) {
+      place.zone = unsigned(n);
       return place;
     }
-    s = keg_slab(kegs[c], uint32_t(number));
+    s = keg_slab(kegs[n], uint32_t(number));
   }
   const zone &z = zones[s->zone];
   size_t offset = at - reinterpret_cast<uintptr_t>(s->base);
   auto bit = uint32_t(offset / z.size);
   place.zone = s->zone;
-  place.index = (s->number << kegs[s->zone].slab_shift) + bit;
+  place.index = ((kegs[s->zone].first + s->number) << kegs[s->zone].slab_shift) + bit;
   place.inside = offset % z.size;
   place.start = s->base + size_t{bit} * z.size;
   place.tag = s->tags + bit;
   return place;
 }
 
-uint8_t *layout_item(unsigned c, uint32_t index) {
-  const keg &k = kegs[c];
-  return keg_slab(k, keg_slab_number(k, index))->base + size_t{index & (k.slab_items - 1)} * zones[c].size;
+uint8_t *layout_item(unsigned n, uint32_t index) {
+  const keg &k = kegs[n];
+  return keg_slab(k, keg_slab_number(k, index))->base + size_t{index & (k.slab_items - 1)} * zones[n].size;
 }
 
-uint16_t *layout_tag(unsigned c, uint32_t index) {
-  const keg &k = kegs[c];
+uint16_t *layout_tag(unsigned n, uint32_t index) {
+  const keg &k = kegs[n];
   return keg_slab(k, keg_slab_number(k, index))->tags + (index & (k.slab_items - 1));
 }
 

@@ -18,15 +18,15 @@ void layout_start();
 bool layout_is_compact();
 
 // The next slab of a zone, with its record, opened; nullptr when memory is refused. The keg's lock is held.
-slab *layout_slab(unsigned c, uint32_t number);
+slab *layout_slab(unsigned n, uint32_t number);
 // Gives an idle slab's pages (and those of its tags) back; false: they are locked.
-bool layout_slab_purge(unsigned c, slab &s);
+bool layout_slab_purge(unsigned n, slab &s);
 // Compact mode: memory again for a slab whose extent was given away.
-bool layout_slab_back(unsigned c, slab &s);
+bool layout_slab_back(unsigned n, slab &s);
 
 // What an address is in the zones.
 struct item_place {
-  unsigned zone;  // zone_count: not in a zone's addresses
+  unsigned zone;  // zones_all: not in a zone's addresses
   uint32_t index; // of the item it lies in
   size_t inside;  // bytes from the item's start
   uint8_t *start; // of the item
@@ -35,7 +35,7 @@ struct item_place {
 item_place layout_find(const void *p);
 
 // Address and tag of an item that exists.
-uint8_t *layout_item(unsigned c, uint32_t index);
-uint16_t *layout_tag(unsigned c, uint32_t index);
+uint8_t *layout_item(unsigned n, uint32_t index);
+uint16_t *layout_tag(unsigned n, uint32_t index);
 
 } // namespace m9

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/malloc.h"
 
+#include <atomic>
+
 #include "core/heap.h"
 #include "core/keg.h"
 #include "core/large.h"
@@ -24,14 +26,26 @@ uint16_t live_tag(const item_place &at) {
 #endif
 }
 
+// False: it was. Of two threads that come here at once, one sees the other's mark.
+bool tag_mark_freed([[maybe_unused]] const item_place &at) {
+#if M9_COUNTING
+  return !(std::atomic_ref(*at.tag).fetch_or(tag_freed, std::memory_order_relaxed) & tag_freed);
+#else
+  return true;
+#endif
+}
+
 void *zone_alloc(unsigned c, call_frame f) {
   for (; c < zone_count; c++) {
     uint64_t place = site_find(f, c);
     if (!place)
       return nullptr;
-    if (void *p = malloc_refill(zones[c], place_cell(place)))
+    if (void *p = malloc_refill(c, place_cell(place)))
       return p;
-    if (kegs[c].slabs < kegs[c].slabs_most)
+    bool full = false;
+    for (unsigned domain = 0; domain < domain_count; domain++)
+      full = full || kegs[zone_of(c, domain)].slabs == kegs[zone_of(c, domain)].slabs_most;
+    if (!full)
       break; // refused by the kernel, not by the end of the zone's addresses
   }
   return nullptr;
@@ -71,7 +85,7 @@ void free_slow(void *p) {
     return;
   heap_enter();
   item_place at = layout_find(p);
-  if (at.zone == zone_count) {
+  if (at.zone == zones_all) {
     if (large_free(p))
       return;
     if (!foreign_chunk(p))
@@ -81,19 +95,18 @@ void free_slow(void *p) {
     return;
   }
   uint16_t tag = live_tag(at);
-  if (tag == 0)
+  if (tag == 0 || !tag_mark_freed(at))
     misuse(p, "free");
-  *at.tag = tag | tag_freed;
   free_full(zones[at.zone], at.index, zone_cell(zones[at.zone], tag));
 }
 
 // Size of the block that starts at p; 0: foreign. Stops the program on anything else.
 size_t checked_size(const void *p, const char *call) {
   item_place at = layout_find(p);
-  if (at.zone < zone_count) {
+  if (at.zone < zones_all) {
     if (live_tag(at) == 0)
       misuse(p, call);
-    return class_size(at.zone);
+    return class_size(zone_class(at.zone));
   }
   if (size_t bytes = large_size(p))
     return bytes;
@@ -118,7 +131,7 @@ size_t size_served(size_t size, size_t alignment) {
 bool size_mismatch(const void *p, size_t size, size_t alignment) {
   heap_enter();
   item_place at = layout_find(p);
-  size_t has = at.zone < zone_count ? class_size(at.zone) : large_size(p);
+  size_t has = at.zone < zones_all ? class_size(zone_class(at.zone)) : large_size(p);
   return has != 0 && has != size_served(size, alignment);
 }
 
@@ -126,8 +139,8 @@ void *realloc_in_place(void *p, size_t size) {
   if (size > request_most)
     return nullptr;
   item_place at = layout_find(p);
-  if (at.zone < zone_count)
-    return size <= zone_size_max && class_of(size) == at.zone ? p : nullptr;
+  if (at.zone < zones_all)
+    return size <= zone_size_max && class_of(size) == zone_class(at.zone) ? p : nullptr;
   return size > zone_size_max ? large_resize(p, size) : nullptr;
 }
 

@@ -11,7 +11,7 @@
 //                    full cache: free_full (cold);  anything odd, and all else: free_slow (cold)
 //
 // The fast paths call nothing but inline verbs, and leave by tail calls. A `Kind` says how a caller fails:
-//   Kind::slow(size, where), Kind::refill(zone, cell), and Kind::walk(zone_key, size, where), which is malloc_walk.
+//   Kind::slow(size, where), Kind::refill(class, cell), and Kind::walk(zone_key, size, where), which is malloc_walk.
 // `where` is a call_frame or, in the names that do no more than this, a return_address, of which walk and slow make
 // one.
 #pragma once
@@ -29,18 +29,20 @@ namespace m9 {
 
 // The cold parts. They return nullptr when memory is refused and leave errno alone.
 void *malloc_slow(size_t size, call_frame f);
-void *malloc_refill(const zone &z, uint64_t cell);
+void *malloc_refill(unsigned c, uint64_t cell);
 void *calloc_slow(size_t size, call_frame f);
 void free_slow(void *p);
 void free_full(const zone &z, uint64_t index, uint64_t cell);
 
-template <class Kind> [[gnu::always_inline]] inline void *malloc_at(uint64_t zone_key, uint64_t place) {
-  uint64_t cell = place_cell(place);
+template <class Kind>
+[[gnu::always_inline]] inline void *malloc_at(uint64_t zone_key, const zone &z, uint64_t cell, uint16_t tag) {
   int64_t index = rseq::pop_and_count(zone_key_cache(zone_key), cell);
-  const zone &z = zone_key_zone(zone_key);
   if (index < 0) [[unlikely]]
-    return Kind::refill(z, cell);
-  return zone_hand_out(z, uint64_t(index), place_tag(place));
+    return Kind::refill(zone_key_class(zone_key), cell);
+  return zone_hand_out(z, uint64_t(index), tag);
+}
+template <class Kind> [[gnu::always_inline]] inline void *malloc_at(uint64_t zone_key, uint64_t place) {
+  return malloc_at<Kind>(zone_key, zone_key_zone(zone_key), place_cell(place), place_tag(place));
 }
 
 // A site off its slot of the direct table, or a wrapper: then its caller's caller is who counts.
@@ -55,25 +57,26 @@ template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t z
 }
 
 template <class Kind, class Where>
-[[gnu::always_inline]] inline void *malloc_from(uint64_t zone_key, size_t size, Where where) {
-  uint64_t key = where.caller() + zone_key;
-  const site &s = site_direct(key);
+[[gnu::always_inline]] inline void *malloc_from(lookup_tables &tables, const sized &of, size_t size, Where where) {
+  uint64_t zone_key = of.zone_key, key = where.caller() + zone_key;
+  const site &s = site_direct(tables, key);
   if (s.key != key) [[unlikely]]
     return Kind::walk(zone_key, size, where);
-  return malloc_at<Kind>(zone_key, s.place);
+  return malloc_at<Kind>(zone_key, *of.items, site_cell(s), site_tag(s));
 }
 
 // Static: a section that the linker may discard must not hold rseq sections.
 template <class Kind, class Where> [[gnu::noinline]] static void *malloc_medium(size_t size, Where where) {
   if (size >= fast.medium_limit) [[unlikely]]
     return Kind::slow(size, where);
-  return malloc_from<Kind>(zone_keys.of_class[class_of_medium(size)], size, where);
+  return malloc_from<Kind>(lookups, lookups.of_class[class_of_medium(size)], size, where);
 }
 
 template <class Kind, class Where> [[gnu::always_inline]] inline void *malloc_fast(size_t size, Where where) {
   if (size >= fast.small_limit) [[unlikely]]
     return malloc_medium<Kind>(size, where);
-  return malloc_from<Kind>(zone_keys.of_16[(size + 15) / 16], size, where);
+  lookup_tables &tables = *reinterpret_cast<lookup_tables *>(opaque(reinterpret_cast<uintptr_t>(&lookups)));
+  return malloc_from<Kind>(tables, sized_of(tables, size), size, where);
 }
 
 [[gnu::always_inline]] inline void zone_free(const zone &z, uint64_t index, [[maybe_unused]] void *p) {
@@ -82,17 +85,17 @@ template <class Kind, class Where> [[gnu::always_inline]] inline void *malloc_fa
   auto tag = int16_t(tags[index]);
   if (tag <= 0) [[unlikely]] // never handed out, or freed
     return free_slow(p);
-  tags[index] = uint16_t(tag | int16_t(tag_freed));
+  tag_set_freed(tags, index);
   uint64_t cell = zone_cell(z, uint32_t(tag));
 #else
   uint64_t cell = zone_cell(z, tag_other);
 #endif
-  if (!rseq::push_and_count(z.cache, index, cell)) [[unlikely]]
+  if (!rseq::push_and_count(z.cache, zone_owner(z), index, cell)) [[unlikely]]
     free_full(z, index, cell);
 }
 
 [[gnu::always_inline]] inline void free_fast(void *p) {
-  uint64_t at = reinterpret_cast<uint64_t>(p) - zones_base;
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zone_list.base;
   if (at >= fast.zones_limit) [[unlikely]]
     return free_slow(p);
   const zone &z = zone_of_offset(at);

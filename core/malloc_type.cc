@@ -2,6 +2,7 @@
 #include "core/malloc_type.h"
 
 #include "core/cell.h"
+#include "core/live_index.h"
 #include "core/meta.h"
 #include "core/module.h"
 #include "core/rules.h"
@@ -55,6 +56,7 @@ malloc_type *type_make(uintptr_t address, uint32_t module, const char *name) M9_
     return nullptr;
   b->internal.address = address;
   b->internal.module = module;
+  b->internal.number = types_count.load(std::memory_order_relaxed);
   b->internal.type = &b->type;
   b->type.ks_magic = M_MAGIC;
   b->type.ks_shortdesc = name;
@@ -65,6 +67,24 @@ malloc_type *type_make(uintptr_t address, uint32_t module, const char *name) M9_
   return &b->type;
 }
 
+// Names a type with the symbol that it lies in. False: there is none, or none new.
+bool type_name(malloc_type &t) M9_REQUIRES(malloc_mtx) {
+  malloc_type_internal &i = *t.ks_handle;
+  if (i.named || i.module == modules_none)
+    return false;
+  static symbol found; // large; under the lock
+  bool has_symbol = malloc_type_symbol(i, found);
+  i.named = true;
+  if (!has_symbol)
+    return false;
+  text_buffer<1024> name;
+  name.add(module_get(i.module)->name).put('!').add(found.name).put('+').hex(i.address - found.start);
+  const char *copy = meta_string(name.c_str(), name.size());
+  if (copy)
+    std::atomic_ref(t.ks_shortdesc).store(copy, std::memory_order_release);
+  return copy;
+}
+
 malloc_type *type_of_site(uintptr_t caller, uint32_t number) M9_REQUIRES(malloc_mtx) {
   const module *m = number == modules_none ? nullptr : module_get(number);
   text_buffer<320> name;
@@ -72,7 +92,12 @@ malloc_type *type_of_site(uintptr_t caller, uint32_t number) M9_REQUIRES(malloc_
     name.add(m->name).put('+').hex(caller - m->facts.base);
   else
     name.add("(unknown)+").hex(caller);
-  return type_make(caller, number, meta_string(name.c_str(), name.size()));
+  malloc_type *t = type_make(caller, number, meta_string(name.c_str(), name.size()));
+  if (t && live_on) // who reads the file may never see a report
+    type_name(*t);
+  if (t)
+    live_type_made(*t);
+  return t;
 }
 
 } // namespace
@@ -80,16 +105,20 @@ malloc_type *type_of_site(uintptr_t caller, uint32_t number) M9_REQUIRES(malloc_
 malloc_type *malloc_type_other() {
   if (!other_type) {
     other_type = type_make(0, modules_none, "(other)");
-    if (other_type)
+    if (other_type) {
       other_type->ks_handle->named = true;
+      live_type_made(*other_type);
+    }
   }
   return other_type;
 }
 
 malloc_type *malloc_type_make_named(const char *name, size_t size) {
   malloc_type *t = type_make(0, modules_none, meta_string(name, size));
-  if (t)
+  if (t) {
     t->ks_handle->named = t->ks_handle->ruled = true;
+    live_type_made(*t);
+  }
   return t;
 }
 
@@ -100,6 +129,7 @@ malloc_type *malloc_type_make_stack(malloc_type &site, uint32_t node) {
     t->ks_handle->site = &i;
     t->ks_handle->stack = node;
     t->ks_handle->named = true;
+    live_type_made(*t);
   }
   return t;
 }
@@ -119,8 +149,10 @@ malloc_type *malloc_type_of(uintptr_t caller) {
   if (m && m->jit) { // addresses there come and go
     if (!m->jit_type) {
       m->jit_type = type_make(0, number, m->name);
-      if (m->jit_type)
+      if (m->jit_type) {
         m->jit_type->ks_handle->named = true;
+        live_type_made(*m->jit_type);
+      }
     }
     return m->jit_type;
   }
@@ -157,6 +189,7 @@ malloc_type_internal *malloc_type_declare(malloc_type &record) {
   module_facts facts;
   uint32_t number = module_find(at, facts) ? module_number(at) : modules_none;
   malloc_type *t = declared_before(name, number);
+  const bool known = t;
   if (!t)
     t = type_make(0, number, meta_string(name, text_length(name)));
   if (!t)
@@ -165,6 +198,10 @@ malloc_type_internal *malloc_type_declare(malloc_type &record) {
   i.declared = i.named = true;
   i.gone = false;
   i.module = number;
+  if (known)
+    live_type_changed(*t, false);
+  else
+    live_type_made(*t);
   std::atomic_ref(record.ks_handle).store(&i, std::memory_order_release); // pairs with declared_type
   return &i;
 }
@@ -212,8 +249,10 @@ void malloc_type_highuse(uint64_t cell) {
   malloc_type_stats s = malloc_type_stats_read(*info->type);
   uint64_t now = s.mts_memalloced - s.mts_memfreed;
   auto &high = info->type->ks_handle->highuse;
-  if (int64_t(now) > 0 && now > high.load(std::memory_order_relaxed))
+  if (int64_t(now) > 0 && now > high.load(std::memory_order_relaxed)) {
     high.store(now, std::memory_order_relaxed);
+    live_highuse(*info->type->ks_handle, now);
+  }
 }
 
 bool malloc_type_symbol(const malloc_type_internal &t, symbol &found) {
@@ -223,23 +262,20 @@ bool malloc_type_symbol(const malloc_type_internal &t, symbol &found) {
 
 void malloc_types_name() {
   locked guard(malloc_mtx);
-  for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t)) {
-    malloc_type_internal &i = *t->ks_handle;
-    if (i.named || i.module == modules_none)
-      continue;
-    static symbol found; // large; under the lock
-    bool has_symbol = malloc_type_symbol(i, found);
-    i.named = true;
-    if (!has_symbol)
-      continue;
-    text_buffer<1024> name;
-    name.add(module_get(i.module)->name).put('!').add(found.name).put('+').hex(i.address - found.start);
-    if (const char *copy = meta_string(name.c_str(), name.size()))
-      std::atomic_ref(t->ks_shortdesc).store(copy, std::memory_order_release);
-  }
+  malloc_types_name_locked();
+}
+
+void malloc_types_name_locked() {
   for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t))
-    if (const malloc_type_internal *site = t->ks_handle->site)
-      std::atomic_ref(t->ks_shortdesc).store(site->type->ks_shortdesc, std::memory_order_release);
+    if (type_name(*t))
+      live_type_changed(*t, true);
+  for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t)) {
+    const malloc_type_internal *site = t->ks_handle->site;
+    if (!site || t->ks_shortdesc == site->type->ks_shortdesc)
+      continue;
+    std::atomic_ref(t->ks_shortdesc).store(site->type->ks_shortdesc, std::memory_order_release);
+    live_type_changed(*t, true);
+  }
 }
 
 void malloc_types_forget_unloaded() {
@@ -250,6 +286,7 @@ void malloc_types_forget_unloaded() {
     if (m->unloaded || m->jit || module_loaded(*m))
       continue;
     m->unloaded = any = true;
+    live_module_changed(i);
     for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t))
       if (t->ks_handle->module == i)
         t->ks_handle->gone = t->ks_handle->named = true;

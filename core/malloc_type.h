@@ -36,6 +36,7 @@ struct malloc_type_internal {
   std::atomic<uint32_t> pool_cell;         // one of them: counts the program's own pool; 0: none
   uintptr_t address;                       // return address of the call site; 0: none (i)
   uint32_t module;                         // number in modules, or no_module (t)
+  uint32_t number;                         // in order of creation (i)
   bool gone;                               // its module was unloaded: another may have the address (t)
   bool ruled;                              // made by a rule of the user's: for many sites (i)
   bool named;                              // ks_shortdesc has all that dynamic symbols give (t)
@@ -83,6 +84,7 @@ void malloc_type_highuse(uint64_t cell);
 void malloc_types_forget_unloaded();
 // Before dlclose and when statistics are written: names with the symbols of what is still loaded.
 void malloc_types_name();
+void malloc_types_name_locked() M9_REQUIRES(malloc_mtx);
 // The symbol that a type is still to be named after; false: none is known.
 bool malloc_type_symbol(const malloc_type_internal &t, symbol &found) M9_REQUIRES(malloc_mtx);
 

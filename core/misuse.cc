@@ -43,13 +43,13 @@ line begin(const void *p, const char *call) {
 }
 
 [[noreturn]] void misuse_item(const void *p, const char *call, const item_place &at) {
-  uint64_t size = class_size(at.zone);
+  uint64_t size = class_size(zone_class(at.zone));
   uint16_t tag = at.tag ? *at.tag : 0;
   line text = begin(p, call);
   if (at.inside) {
     text.add(", inside an item: ").number(at.inside).add(" bytes into ").hex(reinterpret_cast<uintptr_t>(at.start));
     text.add(", ").number(size).add(" bytes of type ");
-    misuse_add_type(text, at.zone, tag);
+    misuse_add_type(text, zone_class(at.zone), tag);
   } else if (tag & tag_freed) {
     if (text_equal(call, "free")) {
       text = begin(p, "double free");
@@ -58,7 +58,7 @@ line begin(const void *p, const char *call) {
       text.add(" after free: an item of ");
     }
     text.number(size).add(" bytes, last of type ");
-    misuse_add_type(text, at.zone, tag);
+    misuse_add_type(text, zone_class(at.zone), tag);
   } else {
     text.add(", which was never allocated: an item of ").number(size).add(" bytes");
   }
@@ -87,7 +87,7 @@ line begin(const void *p, const char *call) {
 
 void misuse(const void *p, const char *call) {
   item_place at = layout_find(p);
-  if (at.zone < zone_count)
+  if (at.zone < zones_all)
     misuse_item(p, call, at);
   auto address = reinterpret_cast<uintptr_t>(p);
   line text = begin(p, call);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/module.h"
 
+#include "core/live_index.h"
 #include "core/meta.h"
 #include "shim/system.h"
 #include "shim/text.h"
@@ -27,8 +28,10 @@ module *module_add() M9_REQUIRES(malloc_mtx) {
   return page + n % page_modules;
 }
 
-uint32_t module_publish() {
-  return count.fetch_add(1, std::memory_order_release); // pairs with modules_count
+uint32_t module_publish() M9_REQUIRES(malloc_mtx) {
+  uint32_t number = count.fetch_add(1, std::memory_order_release); // pairs with modules_count
+  live_module_changed(number);
+  return number;
 }
 
 // Code that no loaded file contains: generated at run time. Each mapping is a module of its own, up to a number.

@@ -10,7 +10,7 @@
 
 namespace m9 {
 
-constinit site sites_direct[sites_direct_count] = {};
+constinit lookup_tables lookups = {};
 constinit site_table sites = {};
 
 namespace {
@@ -68,7 +68,7 @@ bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
 // Which entries: all, or those that no longer hold.
 template <class Which> void sites_forget(Which which) M9_REQUIRES(malloc_mtx) {
   auto forget = [](site &s) { std::atomic_ref(s.key).store(0, std::memory_order_release); };
-  for (site &s : sites_direct)
+  for (site &s : lookups.direct)
     if (which(s))
       forget(s);
   uint64_t base = sites.base.load(std::memory_order_relaxed), mask = sites.mask.load(std::memory_order_relaxed);
@@ -97,6 +97,13 @@ void site_insert(uint64_t key, uint64_t place, bool direct) {
     if (!table_grow())
       return; // it stays out, and is found through its type each time
   }
+}
+
+void lookups_start() {
+  for (unsigned c = 0; c < zone_count; c++)
+    lookups.of_class[c] = {zone_keys.of_class[c], &zones[zone_of(c, 0)]};
+  for (unsigned i = 0; i <= small_size_max / 16; i++)
+    lookups.of_16[i] = lookups.of_class[class_of(size_t{i} * 16)];
 }
 
 bool sites_start() {

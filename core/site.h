@@ -26,38 +26,68 @@ static_assert(sizeof(site) == 1 << site_shift); // masks count in bytes
 
 constexpr uint32_t place_cell(uint64_t place) { return uint32_t(place); }
 constexpr uint16_t place_tag(uint64_t place) { return uint16_t(place >> 32); }
-
-// A key is the return address plus what the zone adds to it: its number, above the bits that addresses have, and the
-// offset of its cache, which both the fast path and the slots of the direct table are taken from. Callers differ in
-// their low bits by themselves (a call has five bytes or so), and the offsets of no two zones agree in the bits that
-// choose.
-constexpr uint64_t zone_key_of(unsigned c) { return uint64_t{c} << 48 | (c < zone_count ? caches.at[c] : 0); }
-constexpr uint32_t zone_key_cache(uint64_t zone_key) { return uint32_t(zone_key); }
-inline const zone &zone_key_zone(uint64_t zone_key) {
-  return *reinterpret_cast<const zone *>(reinterpret_cast<uintptr_t>(zones) + (zone_key >> 42)); // 48 - log2(64)
+// The same of an entry, as two loads: the fast path has no use for the rest.
+inline uint32_t site_cell(const site &s) {
+  uint32_t cell;
+  __builtin_memcpy(&cell, &s.place, sizeof cell);
+  return cell;
+}
+inline uint16_t site_tag(const site &s) {
+  uint16_t tag;
+  __builtin_memcpy(&tag, reinterpret_cast<const char *>(&s.place) + 4, sizeof tag);
+  return tag;
 }
 
-struct zone_key_tables {
-  uint64_t of_16[small_size_max / 16 + 1]; // by (size + 15) / 16, for sizes up to small_size_max
-  uint64_t of_class[zone_count + 1];       // by class, the large zone included
+// A key is the return address plus what the zone adds to it: its number, above the bits that addresses have, and the
+// offset of its cache, which both the fast path and the slots of the direct table are taken from: bits 4 to 15 choose.
+// Calls of malloc rarely lie within 16 bytes, and the offsets of no two zones agree in those bits.
+constexpr uint64_t zone_key_of(unsigned c) { return uint64_t{c} << 48 | (c < zone_count ? caches.at[c] : 0); }
+constexpr uint32_t zone_key_cache(uint64_t zone_key) { return uint32_t(zone_key); }
+constexpr unsigned zone_key_class(uint64_t zone_key) { return unsigned(zone_key >> 48); }
+// One of the class's zones: all of them say the same of an index.
+inline const zone &zone_key_zone(uint64_t zone_key) {
+  constexpr int shift = 48 - __builtin_ctz(sizeof(zone) * domain_count);
+  return *reinterpret_cast<const zone *>(reinterpret_cast<uintptr_t>(zones) + (zone_key >> shift));
+}
+
+// By class, the large zone included.
+struct zone_key_table {
+  uint64_t of_class[zone_count + 1];
 };
-constexpr zone_key_tables zone_key_tables_make() {
-  zone_key_tables t{};
-  for (unsigned i = 0; i <= small_size_max / 16; i++)
-    t.of_16[i] = zone_key_of(class_of(size_t{i} * 16));
+constexpr zone_key_table zone_key_table_make() {
+  zone_key_table t{};
   for (unsigned c = 0; c <= zone_count; c++)
     t.of_class[c] = zone_key_of(c);
   return t;
 }
-inline constexpr zone_key_tables zone_keys = zone_key_tables_make();
+inline constexpr zone_key_table zone_keys = zone_key_table_make();
 
+// What malloc looks up, together, so that one address leads to all: a size's part of a key and its zone, and the direct
+// table.
+struct sized {
+  uint64_t zone_key;
+  const zone *items;
+};
 constexpr uint64_t sites_direct_count = 4096;
-extern M9_HIDDEN site sites_direct[sites_direct_count];
+struct alignas(4096) lookup_tables {
+  site direct[sites_direct_count];
+  char unused[0x908];
+  sized of_16[small_size_max / 16 + 1]; // by (size + 15) / 16, for sizes up to small_size_max (b)
+  sized of_class[zone_count];           // (b)
+};
+extern M9_HIDDEN lookup_tables lookups;
+void lookups_start(); // once, before the fast paths are on
 
-inline site &site_direct(uint64_t key) {
-  constexpr uint64_t mask = (sites_direct_count - 1) << site_shift;
-  return *reinterpret_cast<site *>(reinterpret_cast<uintptr_t>(sites_direct) + ((key << site_shift) & mask));
+// By the size's offset in the table, which is the size rounded up.
+inline const sized &sized_of(const lookup_tables &tables, size_t size) {
+  static_assert(sizeof(sized) == 16);
+  return *reinterpret_cast<const sized *>(reinterpret_cast<uintptr_t>(tables.of_16) + ((size + 15) & ~size_t{15}));
 }
+inline site &site_direct(lookup_tables &tables, uint64_t key) {
+  constexpr uint64_t mask = (sites_direct_count - 1) << site_shift;
+  return *reinterpret_cast<site *>(reinterpret_cast<uintptr_t>(tables.direct) + (key & mask));
+}
+inline site &site_direct(uint64_t key) { return site_direct(lookups, key); }
 
 // `mask` is stored after `base`, and never shrinks: a reader that sees the new mask sees the new base.
 struct site_table {

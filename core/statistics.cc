@@ -64,7 +64,7 @@ constexpr const char *note_names[] = {"foreign frees",
                                       "frees to a wrong type",
                                       "return addresses above which no chain goes",
                                       "calls of chains beyond the most that are kept"};
-constexpr uint32_t notes = 9;
+constexpr uint32_t notes = statistics_notes_count;
 constexpr uint32_t sections = 10; // at most
 
 // What is there, fixed at the start so that both passes agree; what comes later is left to the next image.
@@ -209,15 +209,19 @@ void write_cpus(cpu_entry *to, uint64_t *counters, const extent_of &all) {
 
 void write_zones(zone_entry *to) {
   for (unsigned c = 0; c < zone_count; c++) {
-    const keg &k = kegs[c];
-    uint64_t held = k.bucket_count;
-    for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
-      held += percpu_cache_count(cpu, zones[c].cache);
-    uint64_t used = k.items_out > held ? k.items_out - held : 0;
-    to[c] = {class_size(c), uint64_t{k.slabs_most} * k.slab_items,
-             used,          uint64_t{k.slabs} * k.slab_items - used,
-             k.fails,       k.sleeps,
-             k.slabs,       0};
+    zone_entry &z = to[c];
+    z = {class_size(c), 0, 0, 0, 0, 0, 0, 0};
+    for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++) {
+      const keg &k = kegs[n];
+      uint64_t held = zone_cached(n);
+      uint64_t used = k.items_out > held ? k.items_out - held : 0;
+      z.limit += uint64_t{k.slabs_most} * k.slab_items;
+      z.used += used;
+      z.free += uint64_t{k.slabs} * k.slab_items - used;
+      z.fail += k.fails;
+      z.sleep += k.sleeps;
+      z.slabs += k.slabs;
+    }
   }
 }
 
@@ -236,15 +240,8 @@ uint64_t live_large(const extent_of &all, const cell_entry *cells, const cpu_ent
 }
 
 void write_notes(note_entry *to, string_pool &strings, uint64_t shared) {
-  const uint64_t values[notes] = {heap_note_read(heap_note::foreign_frees),
-                                  heap_note_read(heap_note::size_mismatches),
-                                  heap_note_read(heap_note::in_flight_at_fork),
-                                  heap_note_read(heap_note::inherited_unknown),
-                                  cell_sites_folded(),
-                                  shared,
-                                  heap_note_read(heap_note::wrong_types),
-                                  heap_note_read(heap_note::steps_unknown),
-                                  heap_note_read(heap_note::chains_folded)};
+  uint64_t values[notes];
+  statistics_notes(values, shared);
   for (uint32_t i = 0; i < notes; i++) {
     text name = strings.add(note_names[i]);
     if (to)
@@ -313,6 +310,21 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
 }
 
 } // namespace
+
+const char *statistics_note_name(unsigned i) { return note_names[i]; }
+
+void statistics_notes(uint64_t *values, uint64_t shared) {
+  const uint64_t now[notes] = {heap_note_read(heap_note::foreign_frees),
+                               heap_note_read(heap_note::size_mismatches),
+                               heap_note_read(heap_note::in_flight_at_fork),
+                               heap_note_read(heap_note::inherited_unknown),
+                               cell_sites_folded(),
+                               shared,
+                               heap_note_read(heap_note::wrong_types),
+                               heap_note_read(heap_note::steps_unknown),
+                               heap_note_read(heap_note::chains_folded)};
+  __builtin_memcpy(values, now, sizeof now);
+}
 
 bool statistics_make(const statistics_about &about, statistics_image &image, size_t spare) M9_UNCHECKED {
   heap_enter();

@@ -23,6 +23,11 @@ struct statistics_image {
   size_t mapped;       // bytes of those pages; 0: in the spare memory
 };
 
+// Totals that belong to no type, of which `shared` are operations charged to no CPU.
+constexpr unsigned statistics_notes_count = 9;
+const char *statistics_note_name(unsigned i);
+void statistics_notes(uint64_t *values, uint64_t shared);
+
 // In pages of its own or, where the kernel gives none, in the `spare` bytes that image.data points to. False: no
 // memory.
 bool statistics_make(const statistics_about &about, statistics_image &image, size_t spare);

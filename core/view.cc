@@ -24,6 +24,8 @@ constexpr uint64_t known_entry_size[view_section_kinds] = {
     sizeof(format::inherited_entry),
     sizeof(format::inherited_entry),
     sizeof(format::chain_entry),
+    sizeof(format::live_entry),
+    sizeof(format::peak_entry),
 };
 
 constexpr const char *overflow_text[view_section_kinds] = {
@@ -39,6 +41,8 @@ constexpr const char *overflow_text[view_section_kinds] = {
     "the inherited counts do not fit into the file",
     "the inherited counts do not fit into the file",
     "the chains do not fit into the file",
+    "the live file's state does not fit into the file",
+    "the peak does not fit into the file",
 };
 
 bool fits(uint64_t offset, uint64_t length, uint64_t limit) { return offset <= limit && length <= limit - offset; }
@@ -99,7 +103,7 @@ view_error check_header(statistics_view &view) {
 view_error check_section(statistics_view &view, uint64_t at) {
   const auto s = read_at<format::section>(view, at);
   const auto kind = static_cast<uint32_t>(s.kind);
-  if (kind == 0 || kind >= view_section_kinds)
+  if (kind == 0 || kind >= view_section_kinds || known_entry_size[kind] == 0)
     return fine; // from a later version
   view_section &known = view.sections[kind];
   if (known.entry_size != 0)
@@ -222,6 +226,12 @@ view_error check_cells(const statistics_view &view, uint64_t smallest_block) {
   return fine;
 }
 
+view_error check_live(const statistics_view &view) {
+  if (!text_is_valid(view, view_live(view).reason))
+    return {"the reason of what is missing lies outside the strings", section_of(view, section_kind::live).offset};
+  return fine;
+}
+
 const view_section &inherited_section(const statistics_view &view) {
   return section_of(view, view_is_merged(view) ? section_kind::merged : section_kind::inherited);
 }
@@ -303,8 +313,20 @@ view_error view_open(statistics_view &view, const unsigned char *data, size_t si
     e = check_chains(view);
   if (!e.what)
     e = check_notes(view);
+  if (!e.what)
+    e = check_live(view);
   return e;
 }
+
+format::live_entry view_live(const statistics_view &view) {
+  return read_entry<format::live_entry>(view, section_kind::live, 0);
+}
+bool view_is_live(const statistics_view &view) { return view_count(view, section_kind::live) != 0; }
+
+format::peak_entry view_peak(const statistics_view &view) {
+  return read_entry<format::peak_entry>(view, section_kind::peak, 0);
+}
+bool view_has_peak(const statistics_view &view) { return view_count(view, section_kind::peak) != 0; }
 
 uint32_t view_count(const statistics_view &view, section_kind kind) {
   return static_cast<uint32_t>(section_of(view, kind).count);

@@ -16,7 +16,7 @@ namespace m9 {
 
 constexpr uint32_t view_max_zones = 64;       // the zones of a type are a bit mask, as in mts_size
 constexpr uint32_t view_max_text = 64 * 1024; // bytes of one string
-constexpr uint32_t view_section_kinds = 12;   // one more than the last of format::section_kind
+constexpr uint32_t view_section_kinds = 14;   // one more than the last of format::section_kind
 
 // What is wrong, and at which byte of the file. `what` is null when nothing is.
 struct view_error {
@@ -72,6 +72,10 @@ format::zone_entry view_zone(const statistics_view &view, uint32_t index);
 format::note_entry view_note(const statistics_view &view, uint32_t index);
 format::chain_entry view_chain(const statistics_view &view, uint32_t index);
 format::inherited_entry view_inherited(const statistics_view &view, uint32_t cell); // zeros if there is none
+format::live_entry view_live(const statistics_view &view);                          // zeros if it is no live file
+bool view_is_live(const statistics_view &view);
+format::peak_entry view_peak(const statistics_view &view);
+bool view_has_peak(const statistics_view &view);
 bool view_has_inherited(const statistics_view &view);
 bool view_is_merged(const statistics_view &view); // and has inherited counts
 view_text view_string(const statistics_view &view, format::text text);

@@ -11,6 +11,7 @@
 #include "core/layout.h"
 #include "core/malloc.h"
 #include "core/malloc_type.h"
+#include "shim/process.h"
 
 namespace m9 {
 namespace {
@@ -24,80 +25,165 @@ void cpu_ensure_open() {
     cell_open_cpu(cpu);
 }
 
+// The domain that this thread allocates from.
+unsigned domain_here(verbs v) { return v == verbs::none ? 0 : percpu_domain(percpu_current()); }
+
 // As zone_hand_out, in compact mode too.
-void *zone_stamp(unsigned c, uint32_t index, uint16_t tag) {
-  *layout_tag(c, index) = tag;
-  return layout_item(c, index);
+void *zone_stamp(unsigned n, uint32_t index, uint16_t tag) {
+  *layout_tag(n, index) = tag;
+  return layout_item(n, index);
 }
 
-// One item for the caller and, for the CPU, half of what its cache may hold.
+void bucket_bound(keg &k, unsigned n) M9_REQUIRES(k.lock) {
+  if (layout_is_compact())
+    keg_trim_bucket(k, n, 0);
+  else if (k.bucket_count > bucket_most(n))
+    keg_trim_bucket(k, n, bucket_most(n) / 2);
+}
+
+// A CPU's cache of a class becomes that of the zone that the CPU's domain allocates from; what is in it goes home.
+void cache_change_owner(unsigned c, int cpu, verbs v) {
+  const zone &to = zones[zone_of(c, percpu_domain(cpu))];
+  uint64_t owner = percpu_cache_owner(cpu, to.cache);
+  if (owner == 0 || owner == zone_owner(to))
+    return;
+  unsigned from = zone_number(*reinterpret_cast<const zone *>(owner)), other = zone_number(to);
+  locked first(kegs[from < other ? from : other].lock);
+  locked_inside second(kegs[from < other ? other : from].lock);
+  keg &k = kegs[from];
+  if (percpu_cache_owner(cpu, to.cache) != owner)
+    return;
+  uint32_t n = 0;
+  percpu_drain(v, cpu, to.cache, k.bucket + k.bucket_count, n, zone_owner(to));
+  k.bucket_count += n;
+  bucket_bound(k, from);
+}
+
+// Before the bucket of a class is used. Where two CPUs work with the same items, they are of different domains from
+// then on, if they can be: all that they have is sorted out at once, since a cache that suits its thread never comes
+// here again. A program with one thread moves between CPUs too, but never has two of them use neighbours at once.
+void domains_settle(unsigned c, verbs v) {
+  int cpu = percpu_current();
+  if (cpu < 0 || !percpu_is_opened(cpu))
+    return;
+  int last = kegs[zone_of(c, percpu_domain(cpu))].last_cpu.exchange(cpu, std::memory_order_relaxed);
+  if (last >= 0 && last != cpu && !process_single_threaded() && percpu_split_domains()) {
+    for (int other = percpu_next_opened(-1); other >= 0; other = percpu_next_opened(other))
+      for (unsigned all = 0; all < zone_count; all++)
+        cache_change_owner(all, other, v);
+  }
+  cache_change_owner(c, cpu, v);
+}
+
+// How many items to move between a CPU that has room for so many and the bucket: twice as many as last time if that
+// went the same way, at most half of the room; half as many if it went the other way. A program that allocates and
+// frees a bit less than a cache holds then finds, after a few moves, a number of items with which it needs none.
+uint32_t keg_batch(keg &k, uint32_t room, bool fill) M9_REQUIRES(k.lock) {
+  constexpr uint32_t least = 16;
+  uint32_t most = room / 2, batch = k.filled == fill ? k.batch * 2 : k.batch / 2;
+  k.filled = fill;
+  k.batch = batch < least ? least : batch;
+  if (k.batch > most)
+    k.batch = most;
+  return k.batch;
+}
+
+// One item for the caller and a batch for the CPU.
 bool bucket_take(const zone &z, verbs v, uint32_t &index) {
-  unsigned c = zone_number(z);
-  keg &k = kegs[c];
+  unsigned n = zone_number(z);
+  keg &k = kegs[n];
   locked guard(k.lock);
   k.sleeps += guard.waited();
-  uint32_t room = percpu_grow(v, z.cache, cache_first(c), z.cache_most);
-  uint32_t want = room / 2 + 1;
-  if (keg_fill_bucket(k, c, want) == 0) {
+  uint32_t room = percpu_grow(v, z.cache, zone_owner(z), cache_first(zone_class(n)), z.cache_most);
+  uint32_t want = keg_batch(k, room, true) + 1;
+  if (keg_fill_bucket(k, n, want) == 0) {
     k.fails++;
     return false;
   }
   index = k.bucket[--k.bucket_count];
-  uint32_t n = k.bucket_count < want - 1 ? k.bucket_count : want - 1;
-  if (n > 0)
-    k.bucket_count -= percpu_push_many(v, z.cache, k.bucket + k.bucket_count - n, n);
+  uint32_t more = k.bucket_count < want - 1 ? k.bucket_count : want - 1;
+  if (more > 0)
+    k.bucket_count -= percpu_push_many(v, z.cache, zone_owner(z), k.bucket + k.bucket_count - more, more);
   return true;
 }
 
+// From the cache in which a CPU of the zone's domain frees, or one of another's: that one only ever gives back.
 void bucket_put(const zone &z, verbs v, uint32_t index) {
-  unsigned c = zone_number(z);
-  keg &k = kegs[c];
+  unsigned n = zone_number(z);
+  keg &k = kegs[n];
   locked guard(k.lock);
   k.sleeps += guard.waited();
-  uint32_t room = percpu_grow(v, z.cache, cache_first(c), z.cache_most);
-  if (room && percpu_push_many(v, z.cache, &index, 1))
+  bool at_home = domain_here(v) == zone_domain(n);
+  const uint32_t &cache = at_home ? z.cache : z.homeward;
+  uint32_t room = percpu_grow(v, cache, zone_owner(z), cache_first(zone_class(n)), z.cache_most);
+  if (room && percpu_push_many(v, cache, zone_owner(z), &index, 1))
     return;
   if (room > 1)
-    k.bucket_count += percpu_pop_many(v, z.cache, k.bucket + k.bucket_count, room / 2);
+    k.bucket_count +=
+        percpu_pop_many(v, cache, zone_owner(z), k.bucket + k.bucket_count, at_home ? keg_batch(k, room, false) : room);
   k.bucket[k.bucket_count++] = index;
-  if (layout_is_compact())
-    keg_trim_bucket(k, c, 0);
-  else if (k.bucket_count > bucket_most(c))
-    keg_trim_bucket(k, c, bucket_most(c) / 2);
+  bucket_bound(k, n);
   if (decay_over())
-    keg_purge_to(k, c, k.slabs_idle / 2);
+    keg_purge_to(k, n, k.slabs_idle / 2);
 }
 
 } // namespace
 
-void *malloc_refill(const zone &z, uint64_t cell) {
-  unsigned c = zone_number(z);
+void *malloc_refill(unsigned c, uint64_t cell) {
   uint16_t tag = cell_tag(c, cell);
   verbs v = heap_verbs();
-  int64_t popped = percpu_pop_and_count(v, z.cache, cell); // what the fast path did, by the verbs of this mode
+  int64_t popped = percpu_pop_and_count(v, caches.at[c], cell); // as the fast path did, by this mode's verbs
   if (popped >= 0)
-    return zone_stamp(c, uint32_t(popped), tag);
+    return zone_hand_out(zones[zone_of(c, 0)], uint64_t(popped), tag);
   uint32_t index = 0;
-  if (v != verbs::none)
+  if (v != verbs::none) {
     cpu_ensure_open();
+    domains_settle(c, v);
+  }
+  unsigned n = zone_of(c, domain_here(v));
+  const zone &z = zones[n];
   // What other caches and idle slabs hold may be what is missing.
   if (!bucket_take(z, v, index) && (!decay_everything() || !bucket_take(z, v, index)))
     return nullptr;
   malloc_type_highuse(cell);
   decay_tick();
   percpu_add(v, cell, 1);
-  return zone_stamp(c, index, tag);
+  return zone_stamp(n, index, tag);
 }
 
 void free_full(const zone &z, uint64_t index, uint64_t cell) {
   verbs v = heap_verbs();
-  if (percpu_push_and_count(v, z.cache, index, cell))
+  if (percpu_push_and_count(v, z.cache, zone_owner(z), index, cell) ||
+      percpu_push_and_count(v, z.homeward, zone_owner(z), index, cell))
     return;
-  if (v != verbs::none)
+  if (v != verbs::none) {
     cpu_ensure_open();
+    domains_settle(zone_class(zone_number(z)), v);
+  }
   bucket_put(z, v, uint32_t(index));
   decay_tick();
   percpu_add(v, cell + 8, 1);
+}
+
+void zone_drain(unsigned n, verbs v) {
+  keg &k = kegs[n];
+  keg_trim_bucket(k, n, 0);
+  for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
+    for (uint32_t cache : {zones[n].cache, zones[n].homeward}) {
+      if (percpu_cache_owner(cpu, cache) != zone_owner(zones[n]))
+        continue;
+      percpu_drain(v, cpu, cache, k.bucket, k.bucket_count, 0);
+      keg_trim_bucket(k, n, 0);
+    }
+}
+
+uint64_t zone_cached(unsigned n) {
+  uint64_t items = kegs[n].bucket_count;
+  for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
+    for (uint32_t cache : {zones[n].cache, zones[n].homeward})
+      if (percpu_cache_owner(cpu, cache) == zone_owner(zones[n]))
+        items += percpu_cache_count(cpu, cache);
+  return items;
 }
 
 } // namespace m9

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A zone: one size class as malloc and free see it. The fast paths read `zone` (one cache line that changes only when a
-// slab is made); everything behind it is the keg's. An item is named by its 32-bit index in the zone:
+// A zone: one size class of one domain as malloc and free see it. The fast paths read `zone` (one cache line that
+// changes only when a slab is made); everything behind it is the keg's. The zones of a class are neighbours, and differ
+// in their names and in the indices that are theirs only; a CPU allocates from the one that owns its cache. An item is
+// named by its 32-bit index in the class:
 //   item = base + index * size;   index = (offset * reciprocal) >> 64
 // and its tag, tags[index], is 0 when it was never handed out, t (1..0x7fff) while a program holds it and counts
 // against cell t of its zone, and t | tag_freed after it was freed.
@@ -22,31 +24,43 @@ struct alignas(64) zone {
   uint64_t base;       // address of item 0 (i)
   uint16_t *tags;      // by index (i)
   uint64_t reciprocal; // UINT64_MAX / size + 1: exact for offsets below 2^36 and sizes up to 2^16 (i)
-  uint32_t size;       // bytes of an item (i)
-  uint32_t cache;      // offset of its cache in a per-CPU block (i)
+  uint64_t size;       // bytes of an item (i)
+  uint32_t cache;      // offset in a per-CPU block: of the cache that the class allocates from (i)
   uint32_t cells;      // offset of tag 0's cell in a per-CPU block (i)
-  uint32_t cache_most; // items that a CPU's cache may grow to (i) // uz_bucket_size_max
-  uint64_t items;      // that have slabs: indices below have a tag (z)
-  uint32_t gap;        // sizes that belong here: more than size - gap, at most size (i)
-  uint32_t spare;
+  uint64_t items;      // indices below, if this zone's, have slabs and so a tag (z)
+  uint16_t cache_most; // items that a CPU's cache may grow to (i) // uz_bucket_size_max
+  uint16_t gap;        // sizes that belong here: more than size - gap, at most size (i)
+  uint32_t homeward;   // offset: of the cache for what is freed by CPUs that allocate from another domain (i)
 };
 static_assert(sizeof(zone) == 64);
 
-constexpr int zone_shift = 36;                          // every zone has 64 GiB of addresses
-constexpr uint64_t zone_stagger_most = 8 * 1024 * 1024; // of which so many may lie before item 0
+constexpr unsigned zones_all = zone_count * domain_count;
+constexpr unsigned zone_of(unsigned c, unsigned domain) { return c * domain_count + domain; }
+constexpr unsigned zone_class(unsigned n) { return n / domain_count; }
+constexpr unsigned zone_domain(unsigned n) { return n % domain_count; }
 
-extern M9_HIDDEN zone zones[zone_count];
-extern M9_HIDDEN uint64_t zones_base; // address of the first zone's item 0; (i)
+constexpr int zone_shift = 35;                           // every zone has 32 GiB of addresses
+constexpr uint64_t zone_stagger_most = 16 * 1024 * 1024; // of which so many may lie before item 0
 
-// How much a CPU may keep of each class: at most 384 items and 256 KiB, at least 4. The arrays of all classes, with
-// their heads, fit the first 64 KiB of a block.
+struct alignas(4096) zone_table {
+  zone at[zones_all];
+  char unused[tables_line * 64 + 8 - sizeof(zone) * zones_all % 4096];
+  uint64_t base; // address of the first zone's item 0 (i)
+};
+extern M9_HIDDEN zone_table zone_list;
+inline constexpr zone (&zones)[zones_all] = zone_list.at;
+inline uint64_t zone_owner(const zone &z) { return reinterpret_cast<uint64_t>(&z); } // of caches
+
+// How much a CPU may keep of each class: at most 380 items and 256 KiB, at least 4, in whole lines. The arrays of all
+// classes, with their heads, fit the 64 KiB that a block has for them.
 constexpr uint32_t cache_most(unsigned c) {
   size_t n = 256 * 1024 / class_size(c);
-  return n > 384 ? 384 : n < 4 ? 4 : uint32_t(n);
+  return n > 380 ? 380 : n < 12 ? (n < 4 ? 4 : uint32_t(n)) : uint32_t(n + 4) / 16 * 16 - 4;
 }
 constexpr uint32_t cache_first(unsigned c) { return cache_most(c) < 8 ? cache_most(c) : 8; }
-// Where each zone's cache lies in a block; the last is where they end. No two begin at the same line of a page, and
-// none at the first: caches of hot zones then share no cache set, and the call-site table tells zones by these bits.
+// Where the cache of each class lies in a block; the last is where they end. The owner begins a line. No two begin at
+// the same line of a page, and none at the first: caches of hot zones then share no cache set, and the call-site table
+// tells classes by these bits.
 struct cache_offsets {
   uint32_t at[zone_count + 1];
 };
@@ -58,16 +72,16 @@ constexpr cache_offsets cache_offsets_make() {
     while (lines_taken >> (at / 64 % 64) & 1)
       at += 64;
     lines_taken |= uint64_t{1} << (at / 64 % 64);
-    t.at[c] = at;
-    at += (uint32_t(cache_items_offset) + 4 * cache_most(c) + 63) / 64 * 64;
+    t.at[c] = at + uint32_t(cache_owner_bytes);
+    at += (uint32_t(cache_owner_bytes + cache_items_offset) + 4 * cache_most(c) + 63) / 64 * 64;
   }
   t.at[zone_count] = at;
   return t;
 }
 inline constexpr cache_offsets caches = cache_offsets_make();
-static_assert(caches.at[zone_count] <= cells_offset);
+static_assert(caches.at[zone_count] <= domain_bytes);
 
-// The zone whose addresses hold the byte `at` bytes behind zones_base.
+// The zone whose addresses hold the byte `at` bytes behind zone_list.base.
 inline const zone &zone_of_offset(uint64_t at) {
   auto address = reinterpret_cast<uintptr_t>(zones) + (at >> (zone_shift - 6) & ~uint64_t{sizeof(zone) - 1});
   return *reinterpret_cast<const zone *>(opaque(address)); // one register, not the sum again for each field
@@ -79,6 +93,12 @@ inline bool zone_index(const zone &z, const void *p, uint64_t &index) {
   auto product = __extension__(unsigned __int128)(reinterpret_cast<uint64_t>(p) - z.base) * z.reciprocal;
   index = uint64_t(product >> 64);
   return uint64_t(product) < z.reciprocal && index < z.items;
+}
+
+// In place: one instruction where a word that is put together takes three.
+inline void tag_set_freed(uint16_t *tags, uint64_t index) {
+  static_assert(tag_freed == 0x8000);
+  reinterpret_cast<unsigned char *>(tags + index)[1] |= tag_freed >> 8;
 }
 
 inline unsigned zone_number(const zone &z) { return unsigned(&z - zones); }

@@ -53,6 +53,22 @@ bool set_types(configuration &c, const char *value) {
   return true;
 }
 
+bool set_stats(configuration &c, const char *value) {
+  size_t n = text_length(value);
+  if (*value != '/' || n >= sizeof c.stats)
+    return false;
+  strcpy(c.stats, value);
+  while (n > 1 && c.stats[n - 1] == '/') // behind which a link would be followed
+    c.stats[--n] = 0;
+  return true;
+}
+
+bool set_keep(configuration &c, const char *value) {
+  c.keep_all = text_equal(value, "all");
+  c.keep_first = c.keep_all || text_equal(value, "first");
+  return c.keep_first || text_equal(value, "killed");
+}
+
 bool set_signal(configuration &c, const char *value) {
   struct {
     const char *name;
@@ -73,6 +89,13 @@ constexpr key keys[] = {
      "dump:PATH           write the statistics to PATH when the program ends; %p pid, %e program, %t time, %n number",
      set_dump},
     {"dump_signal", "nothing", "dump_signal:USR2    write them whenever this signal comes, too", set_signal},
+    {"stats", "nothing",
+     "stats:FOLDER        count in a file in this folder (an absolute path), for malloc9 to read at any time",
+     set_stats},
+    {"keep", "first",
+     "keep:first|all|killed  of processes that came to their end, keep the stats file of the first (default), all, "
+     "none",
+     set_keep},
     {"rseq", "true", "rseq:true|false     use restartable sequences (default true); false: the slower fallback",
      [](configuration &c, const char *v) {
        bool on = true, good = set_bool(v, on);

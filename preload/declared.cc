@@ -44,7 +44,7 @@ struct declared_kind {
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, type_place t) {
     return malloc_slow(size, frame_of_subject(t.type));
   }
-  [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell) { return malloc_refill(z, cell); }
+  [[gnu::noinline, gnu::cold]] static void *refill(unsigned c, uint64_t cell) { return malloc_refill(c, cell); }
 };
 
 std::atomic<uint64_t> failed_ms; // clock_coarse_ms() of the last NULL, 0: there was none (a) relaxed
@@ -106,7 +106,7 @@ void *unusual_alloc(size_t size, malloc_type_internal *t, int flags) {
 [[gnu::always_inline]] inline bool is_surely_of([[maybe_unused]] const void *p,
                                                 [[maybe_unused]] const malloc_type_internal &t) {
 #if M9_COUNTING
-  uint64_t at = reinterpret_cast<uint64_t>(p) - zones_base, index;
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zone_list.base, index;
   if (at >= fast.zones_limit)
     return false;
   const zone &z = zone_of_offset(at);

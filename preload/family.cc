@@ -65,7 +65,7 @@ void *realloc_from(void *p, size_t size, call_frame f) {
     free_fast(p);
     return nullptr;
   }
-  uint64_t at = reinterpret_cast<uint64_t>(p) - zones_base, index;
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zone_list.base, index;
   if (at < fast.zones_limit) [[likely]] {
     const zone &z = zone_of_offset(at);
     if (zone_index(z, p, index) && zone_holds(z, index)) [[likely]]

@@ -8,6 +8,8 @@
 #include <gnu/libc-version.h>
 #include <sched.h>
 
+#include "core/heap.h"
+#include "core/live.h"
 #include "core/malloc_type.h"
 #include "core/misuse.h"
 #include "preload/kinds.h"
@@ -19,6 +21,9 @@
 #include "shim/system.h"
 
 namespace m9 {
+namespace {
+int (*fork_of_libc)(); // _Fork (i)
+} // namespace
 
 void foreign_start() {
   module_facts libc;
@@ -27,6 +32,7 @@ void foreign_start() {
     return;
   foreign.free = reinterpret_cast<void (*)(void *)>(module_export(libc, "free"));
   foreign.realloc = reinterpret_cast<void *(*)(void *, size_t)>(module_export(libc, "realloc"));
+  fork_of_libc = reinterpret_cast<int (*)()>(module_export(libc, "_Fork"));
   foreign.usable_size = reinterpret_cast<size_t (*)(void *)>(module_export(libc, "malloc_usable_size"));
 }
 
@@ -47,6 +53,21 @@ M9_EXPORT void _exit(int status) {
 M9_EXPORT void _Exit(int status) {
   m9::report_quick_exit();
   m9::process_end(status);
+}
+
+// _Fork(3) runs no fork handlers. Ours are needed where counters lie in a file, which goes on changing for the child;
+// they may be called by a handler of a signal, as this is.
+M9_EXPORT int _Fork() {
+  auto real = m9::fork_of_libc ? m9::fork_of_libc : m9::real<int (*)()>("_Fork");
+  if (!m9::live_wanted())
+    return real();
+  m9::heap_fork_prepare();
+  int pid = real();
+  if (pid == 0)
+    m9::heap_fork_child();
+  else
+    m9::heap_fork_parent();
+  return pid;
 }
 
 // dlclose(3), and then: what was unloaded keeps its types and their names, but its addresses may get others.

@@ -46,8 +46,8 @@ struct libc_kind {
   static void *walk(uint64_t zone_key, size_t size, call_frame f) { return m9_walked_libc(zone_key, size, f); }
   static void *slow(size_t size, return_address r) { return m9_slow_libc(size, r); }
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, call_frame f) { return or_enomem(malloc_slow(size, f)); }
-  [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell) {
-    return or_enomem(malloc_refill(z, cell));
+  [[gnu::noinline, gnu::cold]] static void *refill(unsigned c, uint64_t cell) {
+    return or_enomem(malloc_refill(c, cell));
   }
 };
 
@@ -82,8 +82,8 @@ template <bool throws> struct new_kind {
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, call_frame f) {
     return until(size, 1, [=] { return malloc_slow(size, f); });
   }
-  [[gnu::noinline, gnu::cold]] static void *refill(const zone &z, uint64_t cell) {
-    return until(z.size, 1, [&z, cell] { return malloc_refill(z, cell); });
+  [[gnu::noinline, gnu::cold]] static void *refill(unsigned c, uint64_t cell) {
+    return until(class_size(c), 1, [=] { return malloc_refill(c, cell); });
   }
 };
 

@@ -71,7 +71,7 @@ template <bool throws> void *aligned_new(size_t size, std::align_val_t alignment
 
 // The compiler passes the size of the type, so a wrong one is a bug worth counting.
 [[gnu::always_inline]] inline void sized_delete(void *p, size_t size) {
-  uint64_t at = reinterpret_cast<uint64_t>(p) - zones_base;
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zone_list.base;
   if (at >= fast.zones_limit) [[unlikely]]
     return free_checked(p, size, 1);
   const zone &z = zone_of_offset(at);

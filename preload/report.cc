@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "core/audit.h"
+#include "core/live.h"
 #include "core/malloc_type.h"
 #include "core/statistics.h"
 #include "core/table.h"
@@ -172,6 +173,15 @@ void report_start(const configuration &c, int argc, char **argv) {
     reserve = pages_map(reserve_size);
 }
 
+void report_live_start() {
+  long result = live_start({conf.stats, program.c_str(), command.c_str(), start_ns}, !is_first());
+  if (result == 0)
+    return;
+  text_buffer<path_most + 256> line;
+  line.add("cannot count in a file in ").add(conf.stats).add(": ").add(error_text(result));
+  complain(line.add(", counting in memory").c_str());
+}
+
 void report_table() {
   statistics_image image{};
   if (!image_make(image))
@@ -197,16 +207,27 @@ void report_dump() {
   statistics_release(image);
 }
 
+namespace {
+void live_finish() {
+  if (live_wanted())
+    live_end(conf.keep_all || (conf.keep_first && is_first()));
+}
+} // namespace
+
 void report_exit() {
   report_once();
+  live_finish();
   if (conf.audit_exit)
     audit_print();
 }
 
 void report_quick_exit() {
   bool wanted = conf.dump[0] || (conf.print_exit && is_first());
-  if (wanted && !process_is_another() && !on_signal_stack() && !panicked())
+  if (process_is_another() || panicked())
+    return;
+  if (wanted && !on_signal_stack())
     report_once();
+  live_finish();
 }
 
 report_totals report_total() {

@@ -13,6 +13,9 @@ namespace m9 {
 // Once, by the constructor. `argv` as the kernel gave it.
 void report_start(const configuration &c, int argc, char **argv);
 
+// Begins the live file that was asked for.
+void report_live_start();
+
 void report_table(); // on standard error
 void report_dump();  // to the configured path; one line on standard error if it cannot be written
 // All that was asked for, once in the life of a process.

@@ -93,7 +93,9 @@ __attribute__((constructor(101))) void start(int argc, char **argv, char **envir
   report_start(c, argc, argv);
   if (c.dump_signal)
     dump_signal_install(c.dump_signal);
-  if (!c.dump[0] && !c.print_exit && !c.audit_exit)
+  if (c.stats[0])
+    report_live_start();
+  if (!c.dump[0] && !c.print_exit && !c.audit_exit && !c.stats[0])
     return;
   // Registered before the loader registers the destructors of all objects, and for no object, so that it runs after
   // them; what stdio writes after that allocates nothing.

@@ -10,6 +10,7 @@ namespace m9::fallback {
 namespace {
 
 struct cache_view {
+  uint64_t owner;
   uint32_t count;
   uint32_t capacity;
   uint32_t items[];
@@ -34,7 +35,9 @@ public:
   block_lock(const block_lock &) = delete;
   block_lock &operator=(const block_lock &) = delete;
   bool ok() const { return m_block != 0; }
-  cache_view *cache(uint64_t offset) const { return reinterpret_cast<cache_view *>(m_block + offset); }
+  cache_view *cache(uint64_t offset) const {
+    return reinterpret_cast<cache_view *>(m_block + offset - cache_owner_bytes);
+  }
   // Readers sum counters while they change, so each is written in one piece.
   void count(uint64_t offset, uint64_t delta) const {
     std::atomic_ref counter(*reinterpret_cast<uint64_t *>(m_block + offset));
@@ -48,7 +51,7 @@ private:
 
 } // namespace
 
-int64_t pop_and_count(const uint32_t &cache, uint64_t cell) {
+int64_t pop_and_count(uint64_t cache, uint64_t cell) {
   block_lock b;
   if (!b.ok())
     return -1;
@@ -60,12 +63,12 @@ int64_t pop_and_count(const uint32_t &cache, uint64_t cell) {
   return c->items[c->count];
 }
 
-bool push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell) {
+bool push_and_count(uint64_t cache, uint64_t owner, uint64_t index, uint64_t cell) {
   block_lock b;
   if (!b.ok())
     return false;
   cache_view *c = b.cache(cache);
-  if (c->count >= c->capacity)
+  if (c->owner != owner || c->count >= c->capacity)
     return false;
   c->items[c->count++] = uint32_t(index);
   b.count(cell + 8, 1);
@@ -79,23 +82,27 @@ bool add(uint64_t offset, uint64_t delta) {
   return b.ok();
 }
 
-uint32_t grow(const uint32_t &cache, uint32_t first, uint32_t most) {
+uint32_t grow(uint64_t cache, uint64_t owner, uint32_t first, uint32_t most) {
   block_lock b;
   if (!b.ok())
     return 0;
   cache_view *c = b.cache(cache);
+  if (c->capacity == 0)
+    c->owner = owner;
+  if (c->owner != owner)
+    return 0;
   uint32_t n = 2 * c->capacity < first ? first : 2 * c->capacity;
   if (c->capacity < most)
     c->capacity = n < most ? n : most;
   return c->capacity;
 }
 
-uint32_t pop_many(const uint32_t &cache, uint32_t *to, uint32_t most) {
+uint32_t pop_many(uint64_t cache, uint64_t owner, uint32_t *to, uint32_t most) {
   block_lock b;
   if (!b.ok())
     return 0;
   cache_view *c = b.cache(cache);
-  if (int32_t(c->count) < 1)
+  if (c->owner != owner || int32_t(c->count) < 1)
     return 0;
   uint32_t n = c->count < most ? c->count : most;
   c->count -= n;
@@ -104,12 +111,12 @@ uint32_t pop_many(const uint32_t &cache, uint32_t *to, uint32_t most) {
   return n;
 }
 
-uint32_t push_many(const uint32_t &cache, const uint32_t *from, uint32_t n) {
+uint32_t push_many(uint64_t cache, uint64_t owner, const uint32_t *from, uint32_t n) {
   block_lock b;
   if (!b.ok())
     return 0;
   cache_view *c = b.cache(cache);
-  if (c->count >= c->capacity)
+  if (c->owner != owner || c->count >= c->capacity)
     return 0;
   uint32_t m = c->capacity - c->count < n ? c->capacity - c->count : n;
   for (uint32_t i = 0; i < m; i++)

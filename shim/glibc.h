@@ -13,6 +13,7 @@
 #pragma weak __rseq_size
 #pragma weak _dl_find_object
 #pragma weak gnu_get_libc_version
+extern "C" [[gnu::weak]] char __libc_single_threaded; // from 2.32 on; not 0 until a second thread is made
 
 namespace m9 {
 

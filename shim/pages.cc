@@ -81,6 +81,39 @@ bool pages_dump(uintptr_t address, size_t size, bool dump) {
   return system_call(SYS_madvise, long(address), long(size), dump ? MADV_DODUMP : MADV_DONTDUMP) == 0;
 }
 
+uintptr_t pages_map_file(int fd, uint64_t offset, size_t size, bool allow) {
+  long p = system_call(SYS_mmap, 0, long(size), allow ? PROT_READ | PROT_WRITE : PROT_NONE, MAP_SHARED | MAP_NORESERVE,
+                       fd, long(offset));
+  return failed(p) ? 0 : uintptr_t(p);
+}
+
+bool pages_map_file_at(uintptr_t address, int fd, uint64_t offset, size_t size) {
+  return !failed(system_call(SYS_mmap, long(address), long(size), PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, long(offset)));
+}
+
+void pages_drop(uintptr_t address, size_t size) {
+  if (size)
+    system_call(SYS_munmap, long(address), long(size));
+}
+
+bool pages_allow(uintptr_t address, size_t size) {
+  return system_call(SYS_mprotect, long(address), long(size), PROT_READ | PROT_WRITE) == 0;
+}
+
+bool pages_allocate(uintptr_t address, size_t size) {
+  constexpr int populate_write = 23; // MADV_POPULATE_WRITE: an error where a write would be a SIGBUS
+  return system_call(SYS_madvise, long(address), long(size), populate_write) == 0;
+}
+
+bool pages_replace(uintptr_t from, size_t size, uintptr_t to) {
+  return !failed(system_call(SYS_mremap, long(from), long(size), long(size), MREMAP_MAYMOVE | MREMAP_FIXED, long(to)));
+}
+
+bool pages_keep_from_children(uintptr_t address, size_t size) {
+  return system_call(SYS_madvise, long(address), long(size), MADV_DONTFORK) == 0;
+}
+
 uint64_t pages_purged_bytes() { return purged_bytes.load(std::memory_order_relaxed); }
 uint64_t pages_opened_bytes() { return opened_bytes.load(std::memory_order_relaxed); }
 

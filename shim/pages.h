@@ -32,6 +32,21 @@ bool pages_dump(uintptr_t address, size_t size, bool dump);
 // Private page that any child, however made, sees as zeros. False: the kernel cannot.
 bool pages_wipe_on_fork(uintptr_t address, size_t size);
 
+// A part of a file, shared; 0 when it is refused. Nothing of it may be used before pages_allocate.
+uintptr_t pages_map_file(int fd, uint64_t offset, size_t size, bool allow);
+// In the place of what is mapped there, at once.
+bool pages_map_file_at(uintptr_t address, int fd, uint64_t offset, size_t size);
+// Makes it readable and writable as a whole, where it was not mapped so.
+bool pages_allow(uintptr_t address, size_t size);
+// Allocates every page of it in the file. False: the file system is full, or the kernel older than 5.14.
+bool pages_allocate(uintptr_t address, size_t size);
+// Puts what is mapped at `from` in the place of what is mapped at `to`, at once. It must be one mapping.
+bool pages_replace(uintptr_t from, size_t size, uintptr_t to);
+// Unmaps what pages_map_file gave.
+void pages_drop(uintptr_t address, size_t size);
+// No child has the mapping.
+bool pages_keep_from_children(uintptr_t address, size_t size);
+
 // Bytes mapped by pages_map and pages_open, for the audit.
 uint64_t pages_opened_bytes();
 uint64_t pages_purged_bytes(); // given back so far

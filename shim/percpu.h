@@ -27,6 +27,8 @@ bool percpu_rseq_usable(const char *&reason);
 void percpu_use(verbs v);
 
 int percpu_current();                                            // CPU id, or -1
+unsigned percpu_domain(int cpu);                                 // 0 until CPUs have domains, and for -1
+bool percpu_split_domains();                                     // from now on they have; false: they had before
 uint64_t percpu_block_of(int cpu);                               // address; -1 is the shared block
 bool percpu_open_range(int cpu, uint64_t offset, uint64_t size); // makes a part of a block writable
 void percpu_mark_opened(int cpu);
@@ -40,48 +42,58 @@ void percpu_fake(int cpu);
 
 // What `verbs.h` specifies, by the fallback.
 namespace fallback {
-int64_t pop_and_count(const uint32_t &cache, uint64_t cell);
-bool push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell);
+int64_t pop_and_count(uint64_t cache, uint64_t cell);
+bool push_and_count(uint64_t cache, uint64_t owner, uint64_t index, uint64_t cell);
 bool add(uint64_t offset, uint64_t delta);
-uint32_t grow(const uint32_t &cache, uint32_t first, uint32_t most);
-uint32_t pop_many(const uint32_t &cache, uint32_t *to, uint32_t most);
-uint32_t push_many(const uint32_t &cache, const uint32_t *from, uint32_t n);
+uint32_t grow(uint64_t cache, uint64_t owner, uint32_t first, uint32_t most);
+uint32_t pop_many(uint64_t cache, uint64_t owner, uint32_t *to, uint32_t most);
+uint32_t push_many(uint64_t cache, uint64_t owner, const uint32_t *from, uint32_t n);
 } // namespace fallback
 
-// The verbs as slow paths use them: `v` is what the calling thread may use now.
-[[gnu::always_inline]] inline int64_t percpu_pop_and_count(verbs v, const uint32_t &cache, uint64_t cell) {
+// The verbs as slow paths use them: `v` is what the calling thread may use now, `owner` whose indices they are (0: of
+// caches that have one owner only).
+[[gnu::always_inline]] inline int64_t percpu_pop_and_count(verbs v, uint64_t cache, uint64_t cell) {
   return v == verbs::rseq       ? rseq::pop_and_count(cache, cell)
          : v == verbs::fallback ? fallback::pop_and_count(cache, cell)
                                 : -1;
 }
-[[gnu::always_inline]] inline bool percpu_push_and_count(verbs v, const uint32_t &cache, uint64_t index,
+[[gnu::always_inline]] inline bool percpu_push_and_count(verbs v, const uint32_t &cache, uint64_t owner, uint64_t index,
                                                          uint64_t cell) {
-  return v == verbs::rseq ? rseq::push_and_count(cache, index, cell)
-                          : v == verbs::fallback && fallback::push_and_count(cache, index, cell);
+  return v == verbs::rseq ? rseq::push_and_count(cache, owner, index, cell)
+                          : v == verbs::fallback && fallback::push_and_count(cache, owner, index, cell);
 }
-[[gnu::always_inline]] inline uint32_t percpu_grow(verbs v, const uint32_t &cache, uint32_t first, uint32_t most) {
-  return v == verbs::rseq       ? rseq::grow(cache, first, most)
-         : v == verbs::fallback ? fallback::grow(cache, first, most)
+[[gnu::always_inline]] inline uint32_t percpu_grow(verbs v, const uint32_t &cache, uint64_t owner, uint32_t first,
+                                                   uint32_t most) {
+  return v == verbs::rseq       ? rseq::grow(cache, owner, first, most)
+         : v == verbs::fallback ? fallback::grow(cache, owner, first, most)
                                 : 0;
 }
-[[gnu::always_inline]] inline uint32_t percpu_pop_many(verbs v, const uint32_t &cache, uint32_t *to, uint32_t most) {
-  return v == verbs::rseq       ? rseq::pop_many(cache, to, most)
-         : v == verbs::fallback ? fallback::pop_many(cache, to, most)
+[[gnu::always_inline]] inline uint32_t percpu_pop_many(verbs v, const uint32_t &cache, uint64_t owner, uint32_t *to,
+                                                       uint32_t most) {
+  return v == verbs::rseq       ? rseq::pop_many(cache, owner, to, most)
+         : v == verbs::fallback ? fallback::pop_many(cache, owner, to, most)
                                 : 0;
 }
-[[gnu::always_inline]] inline uint32_t percpu_push_many(verbs v, const uint32_t &cache, const uint32_t *from,
-                                                        uint32_t n) {
-  return v == verbs::rseq       ? rseq::push_many(cache, from, n)
-         : v == verbs::fallback ? fallback::push_many(cache, from, n)
+[[gnu::always_inline]] inline uint32_t percpu_push_many(verbs v, const uint32_t &cache, uint64_t owner,
+                                                        const uint32_t *from, uint32_t n) {
+  return v == verbs::rseq       ? rseq::push_many(cache, owner, from, n)
+         : v == verbs::fallback ? fallback::push_many(cache, owner, from, n)
                                 : 0;
 }
+
+// Told of what percpu_add adds to the shared block; nullptr: nobody wants to know.
+extern void (*percpu_shared_added)(uint64_t offset, uint64_t delta);
 
 // Adds to a counter of this CPU or, where that is not possible, of the shared block. Always counts.
 void percpu_add(verbs v, uint64_t offset, uint64_t delta);
 
-// Empties the cache of another CPU into `to`, which has room for all that it can hold; returns the number of indices.
-// The caller holds the lock of the cache's zone, so that only one such thing happens at a time.
-uint32_t percpu_drain(verbs v, int cpu, uint32_t cache, uint32_t *to);
+// Empties any CPU's cache into `to`, which has room for all that it can hold, and gives it another owner if
+// `next_owner` is one. Returns the number of indices. The caller holds the owners' locks, so that only one such thing
+// happens at a time. False: it could not be stopped, and is as it was.
+bool percpu_drain(verbs v, int cpu, uint32_t cache, uint32_t *to, uint32_t &count, uint64_t next_owner);
+
+// Whose indices a cache holds; 0: nobody's yet. It may change unless the caller holds the owner's lock.
+uint64_t percpu_cache_owner(int cpu, uint32_t cache);
 
 // What a cache holds now; exact only while nobody uses it.
 uint32_t percpu_cache_count(int cpu, uint32_t cache);

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "shim/glibc.h"
 #include "shim/lock.h"
 #include "shim/pages.h"
 #include "shim/system.h"
@@ -17,6 +18,7 @@ namespace {
 constinit mutex process_lock(lock_rank::process); // the fields below, and `fast`
 uint32_t own_pid;                                 // (i) until a fork
 uint64_t armed_small, armed_medium, armed_zones;  // limits to go back to; zero while off
+uint32_t paused_ready;                            // what fast.ready was before a pause
 std::atomic<uint32_t> diverted;                   // threads that want malloc's fast paths off (a)
 std::atomic<bool> applying;                       // limits_apply looks at `diverted` or acts on what it saw (a)
 
@@ -33,7 +35,7 @@ bool malloc_limits_zero() {
 // Sequentially consistent, as in process_divert_begin: that one either is seen here, or sees that we are at work.
 void limits_apply() M9_REQUIRES(process_lock) {
   applying.store(true);
-  const bool off = fast.vfork_windows.load(std::memory_order_relaxed) != 0;
+  const bool off = fast.vfork_windows.load(std::memory_order_relaxed) != 0 || process_is_paused();
   const bool divert = off || diverted.load() != 0;
   limits_store(divert ? 0 : armed_small, divert ? 0 : armed_medium, off ? 0 : armed_zones);
   applying.store(false);
@@ -47,10 +49,26 @@ void process_prepare_switch() {
     pages_wipe_on_fork(page, sizeof fast);
 }
 
-void process_set_ready() {
+void process_set_pending(uint32_t calls) {
   if (fast.vfork_windows.load(std::memory_order_relaxed) == 0) // else this may be the child, and the pid is noted
     own_pid = process_id();
   process_lock.reset();
+  fast.pending.store(calls, std::memory_order_relaxed);
+}
+
+void process_back_to_pending(uint32_t calls) {
+  process_disarm();
+  fast.pending.store(calls, std::memory_order_relaxed);
+  fast.ready.store(0, std::memory_order_release); // pairs with process_ready
+}
+
+void process_end_pending() {
+  fast.ready.store(1, std::memory_order_release); // pairs with process_ready
+  fast.pending.store(0, std::memory_order_relaxed);
+}
+
+void process_set_ready() {
+  process_set_pending(0);
   fast.ready.store(1, std::memory_order_release); // pairs with process_ready
 }
 
@@ -62,18 +80,34 @@ void process_arm(uint64_t small_limit, uint64_t medium_limit, uint64_t zones_lim
   limits_apply();
 }
 
+void process_pause() {
+  locked guard(process_lock);
+  fast.paused.store(1, std::memory_order_relaxed);
+  limits_apply();
+  paused_ready = fast.ready.load(std::memory_order_relaxed);
+  fast.ready.store(0, std::memory_order_release); // pairs with process_ready
+}
+
+void process_resume() {
+  locked guard(process_lock);
+  fast.paused.store(0, std::memory_order_relaxed);
+  fast.ready.store(paused_ready, std::memory_order_release); // pairs with process_ready
+  limits_apply();
+}
+
 void process_disarm() { process_arm(0, 0, 0); }
 
 bool process_is_guest() { return fast.vfork_windows.load(std::memory_order_acquire) != 0 && process_id() != own_pid; }
 
 bool process_is_another() {
-  bool known = process_ready() || fast.vfork_windows.load(std::memory_order_acquire) != 0;
+  bool known = process_ready() || fast.pending.load(std::memory_order_relaxed) != 0 ||
+               fast.vfork_windows.load(std::memory_order_acquire) != 0;
   return known && process_id() != own_pid;
 }
 
 void process_share_begin() {
   locked guard(process_lock);
-  if (!process_ready())
+  if (!process_ready() && fast.pending.load(std::memory_order_relaxed) == 0)
     own_pid = process_id();
   // Release: pairs with process_is_guest, in the child and on other threads.
   fast.vfork_windows.fetch_add(1, std::memory_order_release);
@@ -112,6 +146,8 @@ void process_divert_reset(uint32_t threads) {
   divert_calls.store(threads ? divert_calls_most : 0, std::memory_order_relaxed);
   applying.store(false);
 }
+
+bool process_single_threaded() { return &__libc_single_threaded && __libc_single_threaded != 0; }
 
 // Called by the vfork of shim/arch before its system call, and after it in the parent.
 extern "C" M9_HIDDEN void m9_vfork_enter() { process_share_begin(); }

@@ -30,6 +30,8 @@ uint64_t clock_real_ns() {
 
 uint32_t process_id() { return uint32_t(system_call(SYS_getpid)); }
 
+uint32_t process_parent() { return uint32_t(system_call(SYS_getppid)); }
+
 bool on_signal_stack() {
   stack_t now{};
   return system_call(SYS_sigaltstack, 0, long(&now)) == 0 && (now.ss_flags & SS_ONSTACK);
@@ -170,12 +172,17 @@ bool descriptor_same(int fd, uint64_t device, uint64_t inode) {
   return fd >= 0 && descriptor_identity(fd, d, i) && d == device && i == inode;
 }
 
+const long error_no_memory = -ENOMEM, error_no_space = -ENOSPC;
+
+bool error_is_taken(long negated_errno) { return negated_errno == -EEXIST; }
 bool error_is_missing(long negated_errno) { return negated_errno == -ENOENT; }
 
 const char *error_text(long negated_errno) {
   switch (-negated_errno) {
   case ENOSPC:
     return "no space left on device";
+  case EPERM: // shared_file_create says so
+    return "is not a folder of ours alone";
   case EACCES:
     return "permission denied";
   case ENOENT:

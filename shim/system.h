@@ -8,10 +8,11 @@
 
 namespace m9 {
 
-uint32_t page_size();                      // bytes, read at run time
-uint64_t clock_coarse_ms();                // CLOCK_MONOTONIC_COARSE
-uint64_t clock_real_ns();                  // CLOCK_REALTIME
-uint32_t process_id();                     // the kernel's, never cached
+uint32_t page_size();       // bytes, read at run time
+uint64_t clock_coarse_ms(); // CLOCK_MONOTONIC_COARSE
+uint64_t clock_real_ns();   // CLOCK_REALTIME
+uint32_t process_id();      // the kernel's, never cached
+uint32_t process_parent();
 bool on_signal_stack();                    // of sigaltstack, which may be small
 void wait_ms(uint32_t ms);                 // at least, unless a signal comes
 [[noreturn]] void process_end(int status); // at once, as _exit(2) does it
@@ -39,7 +40,9 @@ int descriptor_keep(int fd);       // a high close-on-exec duplicate
 bool descriptor_is_stream(int fd); // open, and no regular file
 bool descriptor_same(int fd, uint64_t device, uint64_t inode);
 bool descriptor_identity(int fd, uint64_t &device, uint64_t &inode);
+extern const long error_no_memory, error_no_space; // negated errno values
 const char *error_text(long negated_errno);
+bool error_is_taken(long negated_errno);   // it exists
 bool error_is_missing(long negated_errno); // there is no such file or folder
 
 } // namespace m9

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "tool/error.h"
+#include "tool/live_file.h"
+#include "tool/target.h"
 #include "tool/unique_fd.h"
 
 namespace m9::tool {
@@ -69,7 +71,21 @@ void check(dump_file &dump, size_t size) {
 
 } // namespace
 
-dump_file dump_load(const std::string &path) {
+namespace {
+
+void say_what_is_missing(const dump_file &dump) {
+  const format::live_entry live = view_live(dump.view);
+  if (live.incomplete == 0)
+    return;
+  const view_text reason = view_string(dump.view, live.reason);
+  complain(fmt::format("{}: counts are missing: {}", printable(dump.path),
+                       printable(std::string(reason.data, reason.size))));
+}
+
+} // namespace
+
+dump_file dump_load(const std::string &target) {
+  const std::string path = target_path(target);
   const reader r = open_dump(path);
   dump_file dump;
   dump.path = path;
@@ -85,6 +101,13 @@ dump_file dump_load(const std::string &path) {
     if (::fstat(r.fd.get(), &st) == 0 && S_ISREG(st.st_mode) && static_cast<uint64_t>(st.st_size) < header.file_size)
       r.fail(
           fmt::format("the file is cut short: {} bytes of {} (at byte {})", st.st_size, header.file_size, st.st_size));
+    if (is_live_file(r.fd.get(), header)) {
+      live_image image = live_read(r.fd.get(), path);
+      dump.memory = std::move(image.memory);
+      check(dump, image.size);
+      say_what_is_missing(dump);
+      return dump;
+    }
     if (header.file_size > dump_max_size)
       r.fail(fmt::format("{} bytes, more than the {} that this program reads (at byte {})", header.file_size,
                          dump_max_size, offsetof(format::header, file_size)));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// A dump in memory, checked. It is read whole, not mapped, so that a file that shrinks meanwhile is an error and no
-// signal; its first bytes are looked at before the rest is read, so that a wrong file of any size fails at once.
+// A dump, or a live file as it is at this moment, in memory, checked. It is read whole, not mapped, so that a file that
+// shrinks meanwhile is an error and no signal; its first bytes are looked at before the rest is read, so that a wrong
+// file of any size fails at once.
 #pragma once
 
 #include <memory>
@@ -19,8 +20,9 @@ struct dump_file {
   statistics_view view{};
 };
 
-// Throws error: "PATH: what is wrong (at byte N)".
-dump_file dump_load(const std::string &path);
+// `target`: a path, or a process that counts in a live file, by its pid or its program's name; TARGET@MARK: as it was
+// when that mark was made (tool/target.h). Throws error: "PATH: what is wrong (at byte N)".
+dump_file dump_load(const std::string &target);
 
 // The same from bytes that are here already.
 dump_file dump_from_bytes(const std::string &path, const unsigned char *data, size_t size);

@@ -33,6 +33,8 @@ int run_command(const std::vector<std::string> &arguments) {
   add_check(app, &status);
   add_export(app);
   add_completion(malloc9);
+  add_ps(app);
+  add_gc(app);
   add_report(app);
   add_top(app);
   const int use = malloc9.run(line.ours);

@@ -59,6 +59,15 @@ void verb_options::text(const std::string &names, std::string &to, const std::st
   verb->add_option(names, to, about)->type_name(shown)->required(required);
 }
 
+void verb_options::text_or_not(const std::string &name, bool &given, std::string &to, const std::string &about) {
+  const auto take = [&given, &to](const CLI::results_t &values) {
+    given = true;
+    to = values.empty() ? "" : values.front();
+    return true;
+  };
+  verb->add_option(name, take, about)->type_name("")->expected(0, 1);
+}
+
 void verb_options::texts(const std::string &names, std::vector<std::string> &to, const std::string &about,
                          const std::string &shown) {
   verb->add_option(names, to, about)->type_name(shown)->expected(1)->take_all();

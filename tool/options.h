@@ -29,6 +29,8 @@ public:
   // `shown` stands for the value in the help.
   void text(const std::string &names, std::string &to, const std::string &about, const std::string &shown = "",
             bool required = false);
+  // `--name` or `--name=TEXT`: whether it was there, and the text, if it had one.
+  void text_or_not(const std::string &name, bool &given, std::string &to, const std::string &about);
   void texts(const std::string &names, std::vector<std::string> &to, const std::string &about,
              const std::string &shown = ""); // may be repeated
   void number(const std::string &names, uint64_t &to, const std::string &about, const std::string &shown = "N");

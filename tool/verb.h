@@ -53,6 +53,8 @@ void declare_names(verb_options &verb, names_choice &to);
 naming_options naming_of(const names_choice &choice);
 void add_report(CLI::App &app);
 void add_top(CLI::App &app);
+void add_ps(CLI::App &app);
+void add_gc(CLI::App &app);
 
 // What the verbs that print statistics have in common.
 struct report_options {

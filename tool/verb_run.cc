@@ -19,6 +19,7 @@
 #include "tool/error.h"
 #include "tool/launch.h"
 #include "tool/library_path.h"
+#include "tool/live_folder.h"
 #include "tool/options.h"
 #include "tool/output.h"
 #include "tool/program_check.h"
@@ -34,6 +35,8 @@ struct run_options {
   bool children = false;
   std::string dump;
   std::string library;
+  bool live = false;
+  std::string live_folder; // empty: the usual one
   std::vector<std::string> unused;
 };
 
@@ -76,7 +79,8 @@ private:
 
 // MALLOC9_CONF without `first:PID`, which would make the new process a child of the one that set it. dump_private: who
 // outlives the program finds no folder, and says nothing.
-std::string configuration(std::string_view inherited, const std::string &dump_template) {
+std::string configuration(std::string_view inherited, const std::string &dump_template,
+                          const std::string &live_folder) {
   std::string conf;
   while (!inherited.empty()) {
     const size_t end = std::min(inherited.find(','), inherited.size());
@@ -85,10 +89,13 @@ std::string configuration(std::string_view inherited, const std::string &dump_te
       conf.append(item).append(",");
     inherited.remove_prefix(std::min(end + 1, inherited.size()));
   }
+  if (!live_folder.empty())
+    conf += "stats:" + live_folder + ",";
   return conf + "dump_private:true,dump:" + dump_template;
 }
 
-std::vector<std::string> environment_for(const std::string &library, const std::string &dump_template) {
+std::vector<std::string> environment_for(const std::string &library, const std::string &dump_template,
+                                         const std::string &live_folder) {
   std::vector<std::string> variables;
   std::string preload = "LD_PRELOAD=" + library;
   std::string_view conf;
@@ -103,7 +110,7 @@ std::vector<std::string> environment_for(const std::string &library, const std::
       variables.emplace_back(text);
   }
   variables.push_back(preload);
-  variables.push_back("MALLOC9_CONF=" + configuration(conf, dump_template));
+  variables.push_back("MALLOC9_CONF=" + configuration(conf, dump_template, live_folder));
   return variables;
 }
 
@@ -160,7 +167,8 @@ int run(const run_options &options, const std::vector<std::string> &program) {
     complain("warning: " + verdict.warning);
   dump_target target(options.dump);
   dump_collector dumps(options.children);
-  child_process child(verdict.path, program, environment_for(library, dumps.dump_template()));
+  const std::string folder = options.live ? live_folder_make(options.live_folder) : "";
+  child_process child(verdict.path, program, environment_for(library, dumps.dump_template(), folder));
   const int status = child.wait(std::chrono::seconds(1), [&] { dumps.sweep(child.pid(), false); });
   try {
     report(options, verdict.path.substr(verdict.path.rfind('/') + 1), child.pid(), status, dumps, target);
@@ -195,13 +203,17 @@ void add_run(CLI::App &app, const std::vector<std::string> &program, int *status
       "Signals are passed on, and the exit status is the program's (128+N for signal N); 2 if the program cannot\n"
       "be run or would not use the library. MALLOC9_CONF and LD_PRELOAD of the environment stay in force.\n\n"
       "Examples:\n  malloc9 run ls -l\n  malloc9 run --dump git.m9 -- git log --oneline -- README.md\n"
-      "  malloc9 run --children -- make");
+      "  malloc9 run --children -- make\n  malloc9 run --live -- redis-server");
   auto options = std::make_shared<run_options>();
   // For the help only: command_line_split() took them out before.
   verb.operands("PROG", options->unused, "The program, looked up as a shell does, and its arguments", false);
   verb.flag("--print", options->print, "Print the table of `malloc9 stat` on standard error (default without --dump)");
   verb.text("--dump", options->dump, "Write the statistics into FILE, for malloc9 stat and zones", "FILE");
   verb.flag("--children", options->children, "Merge the statistics of the program and of all its children");
+  verb.text_or_not(
+      "--live", options->live, options->live_folder,
+      "Let the program and its children count in files, for every verb to read while they run, by PID or name;\n"
+      "--live=DIR: in this folder (default: $XDG_RUNTIME_DIR/malloc9 or /dev/shm/malloc9-UID)");
   verb.text("--lib", options->library, "Use this libmalloc9.so (default: MALLOC9_LIB, or found beside malloc9)",
             "PATH");
   verb.action([options, &program, status] { *status = run(*options, program); });

@@ -2,7 +2,7 @@
 """Runs a program under libmalloc9.so and proves that the library was in use.
 
 `run_preloaded` is the way in. The library is $MALLOC9_LIB, the command that reads the dump $MALLOC9_TOOL, the mode
-$MALLOC9_MODE unless an argument says otherwise. Proof of use is a dump of the process that was started, with its pid
+$MALLOC9_MODE unless an argument says otherwise, and $MALLOC9_STATS the folder of live files if there is to be one. Proof of use is a dump of the process that was started, with its pid
 and a count above 0 in it: a program that never loaded the library, or has a malloc of its own, fails its test.
 """
 import contextlib
@@ -103,6 +103,8 @@ def preload_env(mode=None, conf=None, env=None):
     full["LC_ALL"] = "C.UTF-8"
     if mode == "fallback":
         conf.setdefault("rseq", False)
+    if os.environ.get("MALLOC9_STATS"):  # the same test while all processes count in live files
+        conf.setdefault("stats", os.environ["MALLOC9_STATS"])
     if mode == "notunable":
         full["GLIBC_TUNABLES"] = "glibc.pthread.rseq=0"
     if conf:

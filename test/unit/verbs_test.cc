@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The verbs, by rseq with pauses between their instructions and by the fallback, hammered by more threads than CPUs
-// with timer signals and migration: no index is lost or owned twice, and every counter equals what threads counted.
+// with timer signals and migration, while caches change their owners: no index is lost, owned twice or found in a cache
+// of another owner, and every counter equals what threads counted.
 #include "shim/percpu.h"
 
 #include <catch2/catch.hpp>
@@ -20,11 +21,12 @@ using namespace m9;
 
 namespace {
 
-constexpr uint32_t cache = 64;
+constexpr uint32_t cache = 64 + cache_owner_bytes;
 constexpr uint32_t most = 100;
 constexpr uint64_t cell = cells_offset + 64;
 constexpr int threads = 6;
 constexpr uint32_t indices = 400;
+constexpr uint64_t owner_of(uint32_t index) { return index % 2 == 0 ? 0x1000 : 0x2000; }
 
 void open_all() {
   static bool once = [] {
@@ -53,7 +55,7 @@ uint64_t total(uint64_t offset) {
 struct world {
   verbs v;
   std::vector<std::atomic<int>> owner = std::vector<std::atomic<int>>(indices);
-  std::atomic<uint64_t> pops{0}, pushes{0}, adds{0}, doubles{0};
+  std::atomic<uint64_t> pops{0}, pushes{0}, adds{0}, doubles{0}, strangers{0};
 };
 
 void take(world &w, uint32_t index, int me) { w.doubles += w.owner[index].exchange(me) != 0; }
@@ -71,7 +73,7 @@ void pop_one(world &w, std::vector<uint32_t> &mine, int me) {
 void push_one(world &w, std::vector<uint32_t> &mine) {
   uint32_t index = mine.back();
   leave(w, index);
-  if (!percpu_push_and_count(w.v, cache, index, cell)) {
+  if (!percpu_push_and_count(w.v, cache, owner_of(index), index, cell)) {
     take(w, index, -1);
     return;
   }
@@ -82,20 +84,24 @@ void push_one(world &w, std::vector<uint32_t> &mine) {
 void move_many(world &w, std::vector<uint32_t> &mine, int me, bool out) {
   uint32_t buffer[most];
   if (out) {
-    uint32_t n = percpu_pop_many(w.v, cache, buffer, 7);
+    uint64_t owner = owner_of(uint32_t(me));
+    uint32_t n = percpu_pop_many(w.v, cache, owner, buffer, 7);
     for (uint32_t i = 0; i < n; i++) {
+      w.strangers += owner_of(buffer[i]) != owner;
       take(w, buffer[i], me);
       mine.push_back(buffer[i]);
     }
     return;
   }
-  auto n = uint32_t(mine.size() < 7 ? mine.size() : 7);
+  uint32_t n = 0; // the newest that have one owner
+  while (n < 7 && n < mine.size() && owner_of(mine[mine.size() - 1 - n]) == owner_of(mine.back()))
+    n++;
   if (n == 0)
     return;
   std::copy(mine.end() - n, mine.end(), buffer);
   for (uint32_t i = 0; i < n; i++)
     leave(w, buffer[i]);
-  uint32_t m = percpu_push_many(w.v, cache, buffer, n);
+  uint32_t m = percpu_push_many(w.v, cache, owner_of(buffer[0]), buffer, n);
   for (uint32_t i = 0; i < n - m; i++)
     take(w, buffer[i], me);
   mine.resize(mine.size() - n);
@@ -147,7 +153,7 @@ void hammer(verbs v, int steps, bool drains) {
   std::vector<std::thread> all;
   for (int t = 0; t < threads; t++)
     all.emplace_back([&, t] {
-      percpu_grow(v, cache, 8, most);
+      percpu_grow(v, cache, owner_of(uint32_t(t)), 8, most);
       work(w, mine[size_t(t)], t + 1, steps);
     });
   std::vector<uint32_t> drained;
@@ -155,8 +161,11 @@ void hammer(verbs v, int steps, bool drains) {
     uint32_t buffer[most];
     while (drains && !stop)
       for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
-        uint32_t n = percpu_drain(v, cpu, cache, buffer);
+        uint64_t owner = percpu_cache_owner(cpu, cache), next = owner_of(uint32_t(drained.size() / 64));
+        uint32_t n = 0;
+        percpu_drain(v, cpu, cache, buffer, n, owner ? next : 0);
         for (uint32_t i = 0; i < n; i++) {
+          w.strangers += owner_of(buffer[i]) != owner;
           take(w, buffer[i], 99);
           drained.push_back(buffer[i]);
         }
@@ -175,11 +184,13 @@ void hammer(verbs v, int steps, bool drains) {
     seen[i]++;
   uint32_t buffer[most];
   for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
-    uint32_t n = percpu_drain(v, cpu, cache, buffer);
+    uint32_t n = 0;
+    REQUIRE(percpu_drain(v, cpu, cache, buffer, n, 0));
     for (uint32_t i = 0; i < n; i++)
       seen[buffer[i]]++;
   }
   REQUIRE(w.doubles == 0);
+  REQUIRE(w.strangers == 0);
   for (int n : seen)
     REQUIRE(n == 1);
   REQUIRE(w.pops > 1000);
@@ -223,7 +234,7 @@ TEST_CASE("fallback verbs lose nothing and count exactly", "[verbs]") {
 TEST_CASE("verbs miss where a thread has no CPU", "[verbs]") {
   open_all();
   REQUIRE(percpu_pop_and_count(verbs::none, cache, cell) == -1);
-  REQUIRE(!percpu_push_and_count(verbs::none, cache, 1, cell));
+  REQUIRE(!percpu_push_and_count(verbs::none, cache, owner_of(1), 1, cell));
   uint64_t before = total(cell + 24);
   percpu_add(verbs::none, cell + 24, 5); // the shared block has it
   REQUIRE(total(cell + 24) - before == 5);
@@ -235,8 +246,10 @@ TEST_CASE("a cache grows from its first capacity to its most", "[verbs]") {
   for (verbs v : {verbs::rseq, verbs::fallback}) {
     uint32_t n = 0;
     for (int i = 0; i < 40; i++) // on whichever CPU
-      n = percpu_grow(v, other, 8, 20);
+      n = percpu_grow(v, other, 1, 8, 20);
     REQUIRE((n == 8 || n == 16 || n == 20));
     REQUIRE(n == 20);
+    for (int i = 0; i < 40; i++)
+      REQUIRE(percpu_grow(v, other, 2, 8, 20) == 0); // it is another's
   }
 }

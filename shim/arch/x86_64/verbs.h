@@ -3,14 +3,13 @@
 // The per-CPU verbs as rseq critical sections, x86-64 (the kernel's Documentation/ABI of rseq(2), glibc's
 // registration). Each section is specified by the pseudo-code above it. What holds for all of them:
 //   - `c` is the block of the CPU the thread runs on; an unregistered thread reads cpu_id -1 or -2 and so gets one of
-//     the read-only blocks below percpu_base, where every cache is empty and full at once: it leaves without a store.
+//     the read-only blocks below percpu.base, where every cache is empty and full at once: it leaves without a store.
 //   - A section that is aborted (preempted, migrated, signalled) runs again from its start, so nothing before its first
 //     commit matters. Sections are left by jumping out; the kernel clears rseq_cs by itself.
 //   - The commit of a cache is one read-modify-write instruction, so it never loses a stop flag that another CPU set
 //     in between. Where a second store follows it, the carry flag tells the abort handler whether it happened: carry is
 //     set before, the commit clears it in the same instruction that stores, INC leaves it alone, and an abort preserves
-//     registers and flags. While carry is not yet set, another register says so (a cache address that is none yet, or
-//     `armed`).
+//     registers and flags. While carry is not yet set, t says so: it is no address yet, but an offset.
 #pragma once
 
 #include <cstdint>
@@ -38,11 +37,13 @@ namespace m9::rseq {
 #define M9_RSEQ_ANNOUNCE " leaq 1b(%%rip),%[c]\n movq %[rs],%[t]\n movq %[c],%%fs:8(%[t])\n"
 
 #define M9_RSEQ_ABORT ".pushsection .text.rseq_aborts,\"ax\"\n" M9_RSEQ_SIGNATURE
-#define M9_RSEQ_INPUTS [rs] "m"(percpu_rseq_offset), [base] "m"(percpu_base), [shift] "i"(percpu_shift)
+#define M9_RSEQ_INPUTS [rs] "m"(percpu.rseq_offset), [below] "m"(percpu.base_below), [shift] "i"(percpu_shift)
 
-// c = block of this CPU; t = the cache in it.
-#define M9_RSEQ_BLOCK " movslq %%fs:4(%[t]),%[c]\n shlq %[shift],%[c]\n addq %[base],%[c]\n"
+// c = block of this CPU: a difference that borrows, so carry is set then. t = the cache in it. c = owner, and off to 6
+// where the cache has another.
+#define M9_RSEQ_BLOCK " movslq %%fs:4(%[t]),%[c]\n shlq %[shift],%[c]\n subq %[below],%[c]\n"
 #define M9_RSEQ_CACHE M9_RSEQ_BLOCK " movl %[cache],%k[t]\n addq %[c],%[t]\n"
+#define M9_RSEQ_OWNED " movq %[owner],%[c]\n cmpq %[c],-8(%[t])\n jne 6f\n"
 
 // Tests build these verbs with pauses between the instructions, so that preemption falls everywhere.
 #ifdef M9_RSEQ_TEST_DELAYS
@@ -54,14 +55,14 @@ namespace m9::rseq {
 // What an abort handler does once it knows that only the count is missing: no CPU can be charged any more, so the
 // shared block is, atomically.
 #if M9_COUNTING
-#define M9_RSEQ_COUNT(more, cell, c) " movq %[base]," c "\n lock incq %c[shared]" more cell "\n"
+#define M9_RSEQ_COUNT(more, cell, c) " movq %[below]," c "\n negq " c "\n lock incq %c[shared]" more cell "\n"
 #else
 #define M9_RSEQ_COUNT(more, cell, c) ""
 #endif
 #define M9_RSEQ_COUNT_INPUTS [shared] "i"(percpu_shared)
 
 // pop_and_count(cache, cell): the last index of this CPU's cache, counting one allocation in the cell.
-//   section: carry = 1;  t = address of c[cache]
+//   section: c = block, carry = 1;  t = address of c[cache]
 //            x = t.count;  x -= 1, which leaves carry alone;  if (x < 0, signed) leave with miss
 //            x = t.items[x]
 //            t.word -= 1, carry = 0           <- first commit; a word with count >= 1 does not borrow
@@ -71,8 +72,7 @@ namespace m9::rseq {
 [[gnu::always_inline]] inline int64_t pop_and_count(uint64_t cache, uint64_t cell) {
   uint64_t c, t;
   int64_t x;
-  asm volatile(M9_RSEQ_DESCRIPTOR "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_BLOCK                    //
-                                  " stc\n" M9_RSEQ_DELAY                                                        //
+  asm volatile(M9_RSEQ_DESCRIPTOR "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_BLOCK M9_RSEQ_DELAY      //
                                   " leaq (%[cache],%[c]),%[t]\n" M9_RSEQ_DELAY                                  //
                                   " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " decl %k[x]\n" M9_RSEQ_DELAY " jl 6f\n" //
                M9_RSEQ_DELAY " movl 8(%[t],%q[x],4),%k[x]\n" M9_RSEQ_DELAY                                      //
@@ -90,33 +90,35 @@ namespace m9::rseq {
   return x;
 }
 
-// push_and_count(cache, index, cell): puts an index into this CPU's cache, counting one free in the cell.
-//   armed = 0
-//   section: if (count >= capacity, unsigned) leave with false;   carry = 1, since count < capacity
-//            armed = 1;  c[cache].items[count] = index   (not yet part of the cache)
-//            c[cache].word += 1, carry = 0               <- first commit
-//            c[cell].numfrees += 1                       <- second commit
-//   abort:   if (carry or not armed) again; else shared[cell].numfrees += 1
-// False: nothing happened. Its registers have names, as an asm that jumps away has no outputs.
-[[gnu::always_inline]] inline bool push_and_count(const uint32_t &cache, uint64_t index, uint64_t cell) {
-  asm goto(M9_RSEQ_DESCRIPTOR "2: xorl %%eax,%%eax\n"                                                   //
-                              " leaq 1b(%%rip),%%rcx\n movq %[rs],%%r9\n movq %%rcx,%%fs:8(%%r9)\n3:\n" //
-           M9_RSEQ_DELAY " movslq %%fs:4(%%r9),%%rcx\n shlq %[shift],%%rcx\n addq %[base],%%rcx\n"      //
-                              " movl %[cache],%%r9d\n addq %%rcx,%%r9\n" M9_RSEQ_DELAY                  //
-                              " movl (%%r9),%%r10d\n" M9_RSEQ_DELAY " cmpl 4(%%r9),%%r10d\n" M9_RSEQ_DELAY
-                              " jae %l[full]\n"                                 //
-           M9_RSEQ_DELAY " movl $1,%%eax\n" M9_RSEQ_DELAY                       //
-                              " movl %k[index],8(%%r9,%%r10,4)\n" M9_RSEQ_DELAY //
-                              " addq $1,(%%r9)\n" M9_RSEQ_DELAY                 //
+// push_and_count(cache, owner, index, cell): puts an owner's index into this CPU's cache, counting a free in the cell.
+//   section: if (c[cache].owner != owner) leave with false
+//            if (count >= capacity, unsigned) leave with false;  carry = 1, since count < capacity
+//            t = address of c[cache];  t.items[count] = index   (not yet part of the cache)
+//            t.word += 1, carry = 0               <- first commit
+//            c[cell].numfrees += 1                <- second commit
+//   abort:   if (carry or t is no address yet) again; else shared[cell].numfrees += 1
+// False: nothing happened. Its registers have names, as an asm that jumps away has no outputs: c is rcx, t is r9.
+[[gnu::always_inline]] inline bool push_and_count(const uint32_t &cache, uint64_t owner, uint64_t index,
+                                                  uint64_t cell) {
+  asm goto(M9_RSEQ_DESCRIPTOR "2: leaq 1b(%%rip),%%rcx\n movq %[rs],%%r9\n movq %%rcx,%%fs:8(%%r9)\n3:\n" //
+           M9_RSEQ_DELAY " movslq %%fs:4(%%r9),%%rcx\n shlq %[shift],%%rcx\n subq %[below],%%rcx\n"       //
+                              " movl %[cache],%%r9d\n" M9_RSEQ_DELAY                                      //
+                              " cmpq %[owner],-8(%%rcx,%%r9)\n jne %l[full]\n" M9_RSEQ_DELAY              //
+                              " movl (%%rcx,%%r9),%%r10d\n" M9_RSEQ_DELAY                                 //
+                              " cmpl 4(%%rcx,%%r9),%%r10d\n" M9_RSEQ_DELAY " jae %l[full]\n"              //
+           M9_RSEQ_DELAY " leaq (%%rcx,%%r9),%%r9\n" M9_RSEQ_DELAY                                        //
+                              " movl %k[index],8(%%r9,%%r10,4)\n" M9_RSEQ_DELAY                           //
+                              " addq $1,(%%r9)\n" M9_RSEQ_DELAY                                           //
 #if M9_COUNTING
                               " incq 8(%%rcx,%[cell])\n"
 #endif
-                              "5:\n" M9_RSEQ_ABORT "7: jc 2b\n testl %%eax,%%eax\n jz 2b\n" //
+                              "5:\n" M9_RSEQ_ABORT "7: jc 2b\n cmpq $0x7fffffff,%%r9\n jle 2b\n" //
            M9_RSEQ_COUNT("+8", "(%%rcx,%[cell])", "%%rcx") " jmp 5b\n"
                                                            ".popsection\n"
            :
-           : M9_RSEQ_INPUTS, M9_RSEQ_COUNT_INPUTS, [cache] "m"(cache), [index] "r"(index), [cell] "r"(cell)
-           : "rax", "rcx", "r9", "r10", "memory", "cc"
+           : M9_RSEQ_INPUTS,
+             M9_RSEQ_COUNT_INPUTS, [cache] "m"(cache), [owner] "r"(owner), [index] "r"(index), [cell] "r"(cell)
+           : "rcx", "r9", "r10", "memory", "cc"
            : full);
   return true;
 full:
@@ -140,16 +142,20 @@ full:
   return done != 0;
 }
 
-// grow(cache, first, most): lets this CPU's cache hold more: `first` items, then twice as many each time.
-//   section: if (!c.opened or capacity >= most) leave;  c[cache].capacity = min(max(2 * capacity, first), most)  <-
-//   commits
-// Returns the capacity, 0 when this CPU is not opened.
-[[gnu::always_inline]] inline uint32_t grow(const uint32_t &cache, uint32_t first, uint32_t most) {
+// grow(cache, owner, first, most): lets this CPU's cache hold more: `first` items, then twice as many each time.
+//   section: if (!c.opened or stopped) leave with 0;  if (capacity == 0) c[cache].owner = owner  (nobody looks at it
+//   before the
+//            commit, as there is room for nothing);  else if (c[cache].owner != owner) leave with 0
+//            if (capacity >= most) leave;  c[cache].capacity = min(max(2 * capacity, first), most)   <- commits
+// Returns the capacity.
+[[gnu::always_inline]] inline uint32_t grow(const uint32_t &cache, uint64_t owner, uint32_t first, uint32_t most) {
   uint64_t c, t;
   uint32_t n;
   asm volatile(M9_RSEQ_DESCRIPTOR
                "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE                                           //
                " xorl %[n],%[n]\n cmpq $0,(%[c])\n je 6f\n"                                           //
+               " cmpl $0,(%[t])\n jl 6f\n cmpl $0,4(%[t])\n jne 4f\n"                                 //
+               " movq %[owner],%[c]\n movq %[c],-8(%[t])\n4:\n" M9_RSEQ_OWNED                         //
                " movl 4(%[t]),%[n]\n cmpl %[most],%[n]\n jae 6f\n addl %[n],%[n]\n"                   //
                " cmpl %[first],%[n]\n cmovb %[first],%[n]\n cmpl %[most],%[n]\n cmova %[most],%[n]\n" //
                M9_RSEQ_DELAY " movl %[n],4(%[t])\n"                                                   //
@@ -157,19 +163,19 @@ full:
                "6: jmp 5b\n"
                ".popsection\n"
                : [c] "=&r"(c), [t] "=&r"(t), [n] "=&r"(n)
-               : M9_RSEQ_INPUTS, [cache] "m"(cache), [first] "r"(first), [most] "r"(most)
+               : M9_RSEQ_INPUTS, [cache] "m"(cache), [owner] "m"(owner), [first] "r"(first), [most] "r"(most)
                : "memory", "cc");
   return n;
 }
 
-// pop_many(cache, to, most): moves up to `most` >= 1 indices, the newest, out of this CPU's cache.
-//   section: if (int32(count) < 1) leave with 0;  n = min(count, most)
+// pop_many(cache, owner, to, most): moves up to `most` >= 1 indices, the newest, out of this CPU's cache.
+//   section: if (c[cache].owner != owner) leave with 0;  if (int32(count) < 1) leave with 0;  n = min(count, most)
 //            to[0..n) = items[count - n..count)
 //            word -= n   <- commits
-[[gnu::always_inline]] inline uint32_t pop_many(const uint32_t &cache, uint32_t *to, uint32_t most) {
+[[gnu::always_inline]] inline uint32_t pop_many(const uint32_t &cache, uint64_t owner, uint32_t *to, uint32_t most) {
   uint64_t c, t, n, i, x;
   asm volatile(M9_RSEQ_DESCRIPTOR
-               "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE                                             //
+               "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE M9_RSEQ_OWNED                               //
                " movl (%[t]),%k[c]\n testl %k[c],%k[c]\n jle 6f\n"                                      //
                " movl %k[most],%k[n]\n cmpl %k[c],%k[n]\n cmova %k[c],%k[n]\n"                          //
                " subl %k[n],%k[c]\n leaq 8(%[t],%[c],4),%[c]\n movl %k[n],%k[i]\n"                      //
@@ -178,20 +184,22 @@ full:
                "5:\n"                                                                                   //
                M9_RSEQ_ABORT "7: jmp 2b\n6: xorl %k[n],%k[n]\n jmp 5b\n.popsection\n"
                : [c] "=&r"(c), [t] "=&r"(t), [n] "=&r"(n), [i] "=&r"(i), [x] "=&r"(x)
-               : M9_RSEQ_INPUTS, [cache] "m"(cache), [to] "r"(to), [most] "r"(uint64_t{most})
+               : M9_RSEQ_INPUTS, [cache] "m"(cache), [owner] "m"(owner), [to] "r"(to), [most] "r"(uint64_t{most})
                : "memory", "cc");
   return uint32_t(n);
 }
 
-// push_many(cache, from, n): moves up to n >= 1 indices into this CPU's cache; the last of them becomes the newest.
-//   section: if (count >= capacity, unsigned) leave with 0;  m = min(n, capacity - count)
+// push_many(cache, owner, from, n): moves up to n >= 1 indices into this CPU's cache; the last becomes the newest.
+//   section: if (c[cache].owner != owner) leave with 0;  if (count >= capacity, unsigned) leave with 0;  m = min(n,
+//   capacity - count)
 //            items[count..count + m) = from[n - m..n)   (not yet part of the cache)
 //            word += m   <- commits
 // Returns m.
-[[gnu::always_inline]] inline uint32_t push_many(const uint32_t &cache, const uint32_t *from, uint32_t n) {
+[[gnu::always_inline]] inline uint32_t push_many(const uint32_t &cache, uint64_t owner, const uint32_t *from,
+                                                 uint32_t n) {
   uint64_t c, t, m, i, x, s;
   asm volatile(M9_RSEQ_DESCRIPTOR
-               "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE                                            //
+               "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE M9_RSEQ_OWNED                              //
                " movl (%[t]),%k[c]\n movl 4(%[t]),%k[m]\n cmpl %k[m],%k[c]\n jae 6f\n"                 //
                " subl %k[c],%k[m]\n cmpl %k[n],%k[m]\n cmova %k[n],%k[m]\n"                            //
                " leaq 8(%[t],%[c],4),%[c]\n movl %k[n],%k[s]\n subl %k[m],%k[s]\n"                     //
@@ -201,7 +209,7 @@ full:
                "5:\n"                                                                                  //
                M9_RSEQ_ABORT "7: jmp 2b\n6: xorl %k[m],%k[m]\n jmp 5b\n.popsection\n"
                : [c] "=&r"(c), [t] "=&r"(t), [m] "=&r"(m), [i] "=&r"(i), [x] "=&r"(x), [s] "=&r"(s)
-               : M9_RSEQ_INPUTS, [cache] "m"(cache), [from] "r"(from), [n] "r"(uint64_t{n})
+               : M9_RSEQ_INPUTS, [cache] "m"(cache), [owner] "m"(owner), [from] "r"(from), [n] "r"(uint64_t{n})
                : "memory", "cc");
   return uint32_t(m);
 }

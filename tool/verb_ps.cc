@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// malloc9 ps and gc: the processes that count in live files, and what is left of those that do not any more.
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <map>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tool/dump_file.h"
+#include "tool/error.h"
+#include "tool/live_file.h"
+#include "tool/live_folder.h"
+#include "tool/model.h"
+#include "tool/output.h"
+#include "tool/verb.h"
+
+namespace m9::tool {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct process {
+  live_name name;
+  std::string program, state, mode, problem;
+  uint64_t live_bytes = 0, allocations = 0, age_s = 0;
+  bool incomplete = false;
+  std::vector<std::string> marks;
+};
+
+struct folder_options {
+  std::string folder;
+  bool json = false, dry_run = false, ended = false;
+};
+
+std::vector<std::string> folders_of(const folder_options &options) {
+  if (!options.folder.empty())
+    return {options.folder};
+  std::vector<std::string> found;
+  for (const std::string &folder : live_folders())
+    if (struct stat st{}; ::lstat(folder.c_str(), &st) == 0)
+      found.push_back(folder);
+  return found;
+}
+
+// alive; ended by itself; died (or became another program by exec).
+std::string state_of(int fd, const format::live_entry &live) {
+  return live_is_alive(fd) ? "alive" : live.ended != 0 ? "ended" : "died";
+}
+
+bool read_process(process &p) {
+  format::header header{};
+  const unique_fd fd = live_open(p.name.path, header);
+  if (!fd || !is_live_file(fd.get(), header))
+    return false;
+  p.age_s =
+      static_cast<uint64_t>(std::max<int64_t>(0, ::time(nullptr) - static_cast<int64_t>(header.time_ns / 1000000000)));
+  p.mode = view_mode_name(header.mode);
+  try {
+    const live_image image = live_read(fd.get(), p.name.path);
+    const dump_file dump =
+        dump_from_bytes(p.name.path, reinterpret_cast<const unsigned char *>(image.memory.get()), image.size);
+    const view_text program = view_string(dump.view, header.program);
+    p.program.assign(program.data, program.size);
+    std::vector<type_sum> sums(view_count(dump.view, format::section_kind::types));
+    view_sum_types(dump.view, sums.data());
+    for (const type_sum &sum : sums) {
+      p.live_bytes += type_memuse(sum);
+      p.allocations += type_requests(sum);
+    }
+    const format::live_entry live = view_live(dump.view);
+    p.incomplete = live.incomplete != 0;
+    p.state = state_of(fd.get(), live);
+  } catch (const error &e) {
+    p.problem = e.what();
+  }
+  return true;
+}
+
+std::vector<process> processes_in(const std::string &folder) {
+  std::vector<process> found;
+  std::map<std::string, size_t> by_path;
+  const std::vector<live_name> names = live_list(folder);
+  for (const live_name &name : names) {
+    process p{};
+    p.name = name;
+    if (name.mark.empty() && read_process(p)) {
+      by_path[name.path] = found.size();
+      found.push_back(std::move(p));
+    }
+  }
+  for (const live_name &name : names)
+    if (!name.mark.empty())
+      if (const auto of = by_path.find(name.path.substr(0, name.path.rfind('@'))); of != by_path.end())
+        found[of->second].marks.push_back(name.mark);
+  return found;
+}
+
+ordered_json process_json(const process &p) {
+  return {{"pid", p.name.pid},
+          {"pid_namespace", p.name.pid_namespace},
+          {"program", p.program},
+          {"state", p.state},
+          {"mode", p.mode},
+          {"live_bytes", p.live_bytes},
+          {"allocations", p.allocations},
+          {"age_seconds", p.age_s},
+          {"incomplete", p.incomplete},
+          {"file", p.name.path},
+          {"marks", p.marks}};
+}
+
+std::string age_text(uint64_t s) {
+  if (s < 120)
+    return fmt::format("{}s", s);
+  return s < 7200     ? fmt::format("{}m", s / 60)
+         : s < 172800 ? fmt::format("{}h", s / 3600)
+                      : fmt::format("{}d", s / 86400);
+}
+
+void print_processes(output &out, const std::vector<process> &all) {
+  out.print("{:>8} {:<6} {:<9} {:>6} {:>11} {:>13}  {}\n", "PID", "STATE", "MODE", "AGE", "LIVE", "ALLOCATIONS",
+            "PROGRAM");
+  for (const process &p : all) {
+    std::string more = p.incomplete ? " (counts are missing)" : "";
+    for (const std::string &mark : p.marks)
+      more += " @" + mark;
+    out.print("{:>8} {:<6} {:<9} {:>6} {:>10}K {:>13}  {}{}\n", p.name.pid, p.state, p.mode, age_text(p.age_s),
+              (p.live_bytes + 1023) / 1024, p.allocations, printable(p.program), printable(more));
+  }
+}
+
+void ps(const folder_options &options) {
+  std::vector<process> all;
+  for (const std::string &folder : folders_of(options))
+    for (process &p : processes_in(folder))
+      if (p.problem.empty())
+        all.push_back(std::move(p));
+      else
+        complain(p.problem);
+  output out = standard_output();
+  if (options.json) {
+    ordered_json json = ordered_json::array();
+    for (const process &p : all)
+      json.push_back(process_json(p));
+    out.print("{}\n", json.dump(1, ' ', false, ordered_json::error_handler_t::replace));
+  } else {
+    print_processes(out, all);
+  }
+  out.finish();
+}
+
+// Its lock is taken first, so that a process that has just got the same pid does not take the file for its own past.
+bool remove_remains(const live_name &name, bool dry_run) {
+  const unique_fd fd(::open(name.path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct flock all {};
+  all.l_type = F_WRLCK;
+  struct stat opened {
+  }, now{};
+  if (!fd || ::fcntl(fd.get(), F_OFD_SETLK, &all) != 0 || ::fstat(fd.get(), &opened) != 0 ||
+      ::lstat(name.path.c_str(), &now) != 0 || opened.st_ino != now.st_ino || opened.st_dev != now.st_dev)
+    return false;
+  return dry_run || ::unlink(name.path.c_str()) == 0;
+}
+
+void gc(const folder_options &options) {
+  output out = standard_output();
+  ordered_json json = ordered_json::array();
+  uint64_t files = 0, bytes = 0;
+  const auto remove = [&](const live_name &name) {
+    struct stat st {};
+    if (::lstat(name.path.c_str(), &st) != 0 || !remove_remains(name, options.dry_run))
+      return false;
+    files++;
+    bytes += static_cast<uint64_t>(st.st_blocks) * 512;
+    json.push_back(name.path);
+    return true;
+  };
+  for (const std::string &folder : folders_of(options)) {
+    const std::vector<live_name> names = live_list(folder);
+    for (const process &p : processes_in(folder)) {
+      if (p.state == "alive" || (options.ended && p.state != "ended") || !remove(p.name))
+        continue;
+      for (const live_name &mark : names)
+        if (!mark.mark.empty() && mark.path.starts_with(p.name.path + "@"))
+          remove(mark);
+    }
+  }
+  if (options.json)
+    out.print("{}\n", json.dump(1, ' ', false, ordered_json::error_handler_t::replace));
+  else
+    out.print("{} {} file{}, {}K\n", options.dry_run ? "would remove" : "removed", files, files == 1 ? "" : "s",
+              bytes / 1024);
+  out.finish();
+}
+
+CLI::App *add_folder_verb(CLI::App &app, const char *name, const char *about,
+                          const std::shared_ptr<folder_options> &options) {
+  auto *verb = app.add_subcommand(name, about);
+  verb->add_option("DIR", options->folder,
+                   "The folder of live files (default: $XDG_RUNTIME_DIR/malloc9 and /dev/shm/malloc9-UID)")
+      ->type_name("");
+  verb->add_flag("--json", options->json, "Print JSON");
+  return verb;
+}
+
+} // namespace
+
+void add_ps(CLI::App &app) {
+  auto options = std::make_shared<folder_options>();
+  auto *verb = add_folder_verb(app, "ps", "List the processes that count in live files", options);
+  verb->footer("STATE is alive, ended (by itself) or died: a signal killed it, or it became another program by exec.\n"
+               "AGE is since its file was made; @NAME are its marks.\n\n"
+               "Example:\n  malloc9 run --live -- redis-server &\n  malloc9 ps\n  malloc9 stat redis-server");
+  verb->callback([options] { ps(*options); });
+}
+
+void add_gc(CLI::App &app) {
+  auto options = std::make_shared<folder_options>();
+  auto *verb = add_folder_verb(app, "gc", "Remove the live files of processes that are no more", options);
+  verb->add_flag("--dry-run,-n", options->dry_run, "Only say what would be removed");
+  verb->add_flag("--ended", options->ended, "Keep what is left of processes that died");
+  verb->footer("Marks go with the file that they belong to. --json lists the files.");
+  verb->callback([options] { gc(*options); });
+}
+
+} // namespace m9::tool
