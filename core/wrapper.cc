@@ -66,6 +66,10 @@ bool matches_stars(const char *pattern, const char *text, const char *end) {
   while (text != end) {
     if (*pattern == '*') {
       star = pattern++;
+      // On to where the rest can begin.
+      if (*pattern != ' ' && *pattern != '*' &&
+          !(text = static_cast<const char *>(__builtin_memchr(text, *pattern, size_t(end - text)))))
+        return false;
       resume = text;
     } else if (*pattern == *text) {
       pattern++, text++;

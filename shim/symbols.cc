@@ -56,17 +56,16 @@ void unmap(uintptr_t p, size_t bytes) {
 }
 constexpr size_t whole_pages(size_t bytes) { return (bytes + 4095) & ~size_t{4095}; }
 
-bool symbol_entry(const Elf64_Sym &s, const module_facts &facts, entry &e) {
-  unsigned kind = s.st_info & 15;
+// Whether a symbol is of use. Tables have functions and data in turn, which no branch predictor knows.
+[[gnu::always_inline]] inline bool symbol_entry(const Elf64_Sym &s, const module_facts &facts, entry &e) {
+  constexpr unsigned kinds = 1 << STT_FUNC | 1 << STT_GNU_IFUNC | 1 << STT_NOTYPE;
   uint64_t at = facts.base + s.st_value - facts.start;
-  if (s.st_shndx == SHN_UNDEF || (kind != STT_FUNC && kind != STT_GNU_IFUNC && kind != STT_NOTYPE) || s.st_size == 0 ||
-      s.st_size > UINT32_MAX || at >= facts.end - facts.start || s.st_name >= is_local)
-    return false;
   e = {uint32_t(at), uint32_t(s.st_size), s.st_name | (s.st_info >> 4 == STB_LOCAL ? is_local : 0)};
-  return true;
+  bool code = (kinds >> (s.st_info & 15)) & 1, inside = at < facts.end - facts.start;
+  return code & inside & (s.st_shndx != SHN_UNDEF) & (s.st_size - 1 < UINT32_MAX) & (s.st_name < is_local);
 }
 
-// Calls f(symbol number, entry) for all that are of use, from memory or from the file by way of a buffer.
+// Calls f(symbol number, entry, whether it is of use) for all, from memory or from the file by way of a buffer.
 template <class F>
 void symbols_each(const module_facts &facts, const symbol_index &index, long file, Elf64_Sym *buffer, F f) {
   uint64_t count = index.file.count ? index.file.count : index.dynamic_table.count;
@@ -78,25 +77,30 @@ void symbols_each(const module_facts &facts, const symbol_index &index, long fil
     else
       symbols = index.dynamic_table.symbols + i;
     entry e;
-    for (uint64_t k = 0; k < n; k++)
-      if (symbol_entry(symbols[k], facts, e))
-        f(uint32_t(i + k), e);
+    for (uint64_t k = 0; k < n; k++) {
+      bool good = symbol_entry(symbols[k], facts, e);
+      f(uint32_t(i + k), e, good);
+    }
   }
 }
 
-// Room for the making of an index: what is read of the file, counts by bucket, and the file's entries in its order.
+// Room for the making of an index: what is read of the file, counts by bucket, and the items in the table's order.
 struct workshop {
   uintptr_t pages;
   size_t bytes;
   Elf64_Sym *buffer;
   uint32_t *counts;
-  entry *entries;
+  union {
+    entry *entries;
+    uint32_t *numbers;
+  };
 };
 
 bool workshop_open(workshop &w, const symbol_index &made) {
   size_t buffer_bytes = made.file.count ? whole_pages(buffer_symbols * sizeof(Elf64_Sym)) : 0;
   size_t counts_bytes = whole_pages((made.buckets + 2) * sizeof *made.first);
-  w.bytes = buffer_bytes + counts_bytes + whole_pages(made.file.count * sizeof(entry));
+  size_t items_bytes = made.file.count * sizeof(entry) + made.dynamic_table.count * sizeof(uint32_t);
+  w.bytes = buffer_bytes + counts_bytes + whole_pages(items_bytes);
   w.pages = map(w.bytes);
   w.buffer = reinterpret_cast<Elf64_Sym *>(w.pages);
   w.counts = reinterpret_cast<uint32_t *>(w.pages + buffer_bytes);
@@ -107,12 +111,15 @@ bool workshop_open(workshop &w, const symbol_index &made) {
 symbol_index *index_fill(const module_facts &facts, symbol_index &made, long file, const workshop &w) {
   uint32_t usable = 0;
   bool in_memory = made.file.count == 0;
-  symbols_each(facts, made, file, w.buffer, [&](uint32_t, const entry &e) {
-    w.counts[(e.start >> made.shift) + 2]++;
-    if (!in_memory)
+  symbols_each(facts, made, file, w.buffer, [&](uint32_t number, const entry &e, bool good) {
+    w.counts[good ? (e.start >> made.shift) + 2 : 0]++;
+    if (in_memory)
+      w.numbers[usable] = number;
+    else
       w.entries[usable] = e;
-    usable++;
+    usable += good;
   });
+  w.counts[0] = 0;
   for (uint32_t b = 2; b < made.buckets + 2; b++)
     w.counts[b] += w.counts[b - 1];
   size_t first_bytes = (made.buckets + 2) * sizeof *made.first;
@@ -124,11 +131,13 @@ symbol_index *index_fill(const module_facts &facts, symbol_index &made, long fil
   made.numbers = made.first + made.buckets + 2;
   __builtin_memcpy(made.first, w.counts, first_bytes);
   // first[b + 1] is where bucket b goes on, and ends up as its end, which is where bucket b + 1 starts.
-  auto next = [&](const entry &e) { return made.first[(e.start >> made.shift) + 1]++; };
-  if (in_memory)
-    symbols_each(facts, made, file, w.buffer, [&](uint32_t number, const entry &e) { made.numbers[next(e)] = number; });
+  auto next = [&](uint32_t start) -> uint32_t & { return made.first[(start >> made.shift) + 1]; };
+  for (uint32_t i = 0; in_memory && i < usable; i++) {
+    uint64_t at = facts.base + made.dynamic_table.symbols[w.numbers[i]].st_value - facts.start;
+    made.numbers[next(uint32_t(at))++] = w.numbers[i];
+  }
   for (uint32_t i = 0; !in_memory && i < usable; i++)
-    made.entries[next(w.entries[i])] = w.entries[i];
+    made.entries[next(w.entries[i].start)++] = w.entries[i];
   *index = made;
   return index;
 }
@@ -138,9 +147,13 @@ void tables_choose(const module_facts &facts, symbol_index &made, bool opened) {
   dynamic_symbols &memory = made.dynamic_table;
   if (!opened || made.file.count > symbols_most)
     made.file.count = 0;
-  // The file says how many there are, for which in memory all of a hash table would have to be read.
+  // The file says how many there are, for which in memory all of a hash table would have to be read. It may be another
+  // file by now: more than fit in front of the strings, which linkers put behind the symbols, are not believed.
   if (made.file.count != 0 && made.file.dynamic && dynamic_strings_of(facts, memory) && memory.symbols &&
-      memory.strings_size == made.file.strings_size) {
+      memory.strings_size == made.file.strings_size &&
+      reinterpret_cast<uintptr_t>(memory.symbols) < reinterpret_cast<uintptr_t>(memory.strings) &&
+      made.file.count <= (reinterpret_cast<uintptr_t>(memory.strings) - reinterpret_cast<uintptr_t>(memory.symbols)) /
+                             sizeof(Elf64_Sym)) {
     memory.count = made.file.count;
     made.file.count = 0;
     return;
