@@ -36,8 +36,9 @@ struct frame_facts {
   symbol name;
 };
 
-bool frame_look(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
-  facts = {};
+// Module and name alone.
+bool frame_name(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
+  facts.frame = {};
   facts.frame.return_address = caller;
   module_facts found;
   if (!module_find(caller, found))
@@ -46,18 +47,24 @@ bool frame_look(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
   if (number == modules_none)
     return false;
   const module &m = *module_get(number);
-  unwind_function function{};
-  facts.step = unwind_find(caller, function);
   facts.frame.module = &m.facts;
-  facts.frame.start = function.start;
-  facts.frame.size = function.size;
   if (symbol_find(found.path[0] ? m.facts : found, caller - 1, facts.name))
     facts.frame.name = facts.name.name;
   return true;
 }
 
-// What there is to know of a return address. Its caller is looked at too: who calls a function without a name may tell
-// what that is.
+bool frame_look(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
+  if (!frame_name(caller, facts))
+    return false;
+  unwind_function function{};
+  facts.step = unwind_find(caller, function);
+  facts.frame.start = function.start;
+  facts.frame.size = function.size;
+  return true;
+}
+
+// What there is to know of a return address. Where it lies in a function without a name, its caller is looked at too:
+// who calls that may tell what it is.
 uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(malloc_mtx) {
   static frame_facts own, above; // too large for a small stack; under the lock
   if (!frame_look(caller, own))
@@ -71,9 +78,10 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
   const rule *r = rules_count ? rule_for(own.frame.module->path, own.frame.name) : nullptr;
   if (r && r->type.data)
     return frame_known; // whatever it is, the user has a name for it
-  bool has_caller = unwind_follows_call(f.caller()) && frame_look(f.caller(), above);
+  bool has_caller = unwind_follows_call(f.caller());
   if (!has_caller && !generated_code(f.caller()))
     return frame_known; // a table that leads to what is no code is not believed again
+  has_caller = has_caller && !own.frame.name && frame_name(f.caller(), above);
   return r || wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
 }
 

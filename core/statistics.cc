@@ -162,7 +162,7 @@ text name_of_type(const malloc_type &t, string_pool &strings) {
   const malloc_type &owner = t.ks_handle->site ? *t.ks_handle->site->type : t;
   uint32_t &at = type_name_at(owner);
   if (at != 0)
-    return {at - 1, strings.size_of(owner.ks_shortdesc)};
+    return {at - 1, string_pool::size_of(owner.ks_shortdesc)};
   text name = strings.add(owner.ks_shortdesc);
   at = name.offset + 1;
   return name;

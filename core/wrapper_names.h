@@ -66,8 +66,11 @@ constexpr char wrapper_names[] =
     // redis and what shares its strings.
     "zmalloc* ztrymalloc* zcalloc* ztrycalloc* zrealloc* ztryrealloc* zstrdup sds* _sdsnewlen hi_malloc hi_calloc "
     "hi_realloc hi_strdup hi_sds* "
+    "createEmbeddedStringObject createRawStringObject tryCreateRawStringObject createStringObject "
+    "tryCreateStringObject createStringObjectFromLongLong* dupStringObject "
     // OpenSSL and its forks.
-    "CRYPTO_*alloc* CRYPTO_*dup OPENSSL_*alloc* OPENSSL_*dup OPENSSL_sk_* BUF_*dup BUF_MEM_grow* bn_expand* "
+    "CRYPTO_*alloc* CRYPTO_*dup OPENSSL_*alloc* OPENSSL_*dup OPENSSL_sk_* OPENSSL_LH_* BUF_*dup BUF_MEM_grow* "
+    "bn_expand* "
     "bn_wexpand ASN1_STRING_set ASN1_STRING_dup ASN1_STRING_type_new BIO_*asprintf "
     // ffmpeg, APR, talloc, krb5, libxml2, ICU, libuv, curl, postgres, BDB.
     "av_*alloc* av_*dup av_fast_* av_buffer_alloc* apr_palloc* apr_pcalloc* apr_pstr* apr_pmem* apr_psprintf "
@@ -89,6 +92,7 @@ constexpr char wrapper_names[] =
     "_ZN2v88internal19AccountingAllocator* _ZN2v88internal15AlignedAlloc* _ZN2v88internal*NewArrayI* "
     "_ZN2v84base6Malloc* _ZN2v84base7Realloc* _ZN2v84base6Calloc* _ZN4node*6MallocI* _ZN4node*ReallocI* "
     "_ZN4node*CallocI* _ZN4node*MaybeStackBufferI* "
+    "_ZN4node*ArrayBufferAllocator*Allocate* _ZN2v88internal12BackingStore8AllocateE* "
     // Qt: implicitly shared arrays and strings.
     "_ZN10QArrayData*allocate* _ZN9QListData* _ZN7QStringC* _ZN7QString7reserve* _ZN7QString6append* "
     "_ZN7QString11reallocData* _ZN10QByteArrayC* _ZN10QByteArray6append* _ZN10QByteArray11reallocData* _ZN5QListI* "

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <climits>
+#include <pthread.h>
 
 #include "core/decay.h"
 #include "core/heap.h"
@@ -133,6 +134,22 @@ void *realloc_cheaply(void *p, size_t before, size_t size, malloc_type_internal 
   return before > zone_size_max && size > zone_size_max ? large_move(p, size, frame_of_subject(t)) : nullptr;
 }
 
+// A thread that ends inside a scope leaves it then. In thread-specific data only threads that were in one have an
+// entry. Where the program has used up all keys, the scope stays, and with it malloc's slow path.
+pthread_key_t ending_key;
+bool ending_key_made;
+pthread_once_t ending_once = PTHREAD_ONCE_INIT;
+
+void scope_leave(void *) { scope_set(nullptr); }
+void ending_start() { ending_key_made = pthread_key_create(&ending_key, scope_leave) == 0; }
+
+// Before a scope begins, as it may allocate.
+void ending_watch() {
+  pthread_once(&ending_once, ending_start);
+  if (ending_key_made && !pthread_getspecific(ending_key))
+    pthread_setspecific(ending_key, &ending_key);
+}
+
 } // namespace
 } // namespace m9
 
@@ -219,6 +236,8 @@ M9_EXPORT int m9_last_fail() {
 }
 
 M9_EXPORT ::malloc_type *m9_scope_set(::malloc_type *type) {
+  if (type && !m9::scope_now)
+    m9::ending_watch();
   const m9::malloc_type_internal *before = m9::scope_set(type ? type_of(type) : nullptr);
   return before ? m9::record_of(before->type) : nullptr;
 }

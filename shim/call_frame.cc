@@ -9,7 +9,7 @@
 namespace m9 {
 namespace {
 
-constexpr uintptr_t page_shift = 12; // of the smallest page; larger ones are several
+constexpr uintptr_t page_shift = stack_page_shift;
 constexpr uint64_t count_bits = 20;
 
 // Stack pages of this thread that were found mapped: the number of the first << count_bits | how many. One word, as a
@@ -26,10 +26,8 @@ bool page_readable(uintptr_t page) {
 
 void stack_forget() { known = 0; }
 
-bool stack_readable(uintptr_t address, uintptr_t below) {
+bool stack_readable_beyond(uintptr_t address, uintptr_t below) {
   uintptr_t from = below >> page_shift, to = (address + 7) >> page_shift;
-  if (to == from)
-    return true;
   uint64_t seen = known;
   uintptr_t first = seen >> count_bits, last = first + (seen & ((1 << count_bits) - 1));
   bool continues = first <= from && from < last;

@@ -32,7 +32,11 @@ struct return_address {
                     *static_cast<const uintptr_t *>(__builtin_frame_address(0))})
 
 // Whether eight bytes at an address on this thread's stack can be read, above a frame that is live at `below`.
-bool stack_readable(uintptr_t address, uintptr_t below);
+constexpr uintptr_t stack_page_shift = 12; // of the smallest page; larger ones are several
+bool stack_readable_beyond(uintptr_t address, uintptr_t below);
+inline bool stack_readable(uintptr_t address, uintptr_t below) {
+  return (address + 7) >> stack_page_shift == below >> stack_page_shift || stack_readable_beyond(address, below);
+}
 
 // The next answer is the kernel's: what is known may be of a larger stack that was here before. A table that tells the
 // truth never leads above the stack, one that was not tried yet may.

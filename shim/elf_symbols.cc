@@ -66,6 +66,7 @@ bool read_sections(long descriptor, const module_facts &facts, symbol_file &file
     if (wanted && s.sh_entsize == sizeof(Elf64_Sym)) {
       file.table = s.sh_offset;
       file.count = s.sh_size / sizeof(Elf64_Sym);
+      file.dynamic = s.sh_type == SHT_DYNSYM;
       strings = s.sh_link;
     }
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The two places where a module's symbols lie: its file, with .symtab or, stripped, .dynsym alone, and .dynsym in its
-// memory. The file is preferred, as reading memory that nobody else touches makes it the process's own. It is read by
-// pread, never mapped: it may be cut short by others at any time. Nothing here allocates or locks.
+// memory. The file is read by pread, never mapped: it may be cut short by others at any time. Nothing here allocates or
+// locks.
 #pragma once
 
 #include <cstddef>
@@ -19,11 +19,14 @@ struct dynamic_symbols {
   size_t strings_size;
   size_t count;
 };
+// `strings` and their size alone: to count the symbols, all of the hash table is read.
+bool dynamic_strings_of(const module_facts &facts, dynamic_symbols &table);
 bool dynamic_symbols_of(const module_facts &facts, dynamic_symbols &table);
 
 // A file whose symbols belong to a module: its build-id is the one in memory.
 struct symbol_file {
   uint64_t table, count; // offset of the symbols, and how many there are
+  bool dynamic;          // it is .dynsym
   uint64_t strings, strings_size;
   uint64_t device, inode, size; // what the file was when this was read
   int64_t changed_s, changed_ns;

@@ -51,11 +51,11 @@ size_t gnu_hash_count(const uint32_t *hash) {
   return last + 1;
 }
 
-} // namespace
-
-bool dynamic_symbols_of(const module_facts &facts, dynamic_symbols &table) {
+// All of a table but its count.
+void dynamic_section_read(const module_facts &facts, dynamic_symbols &table, const uint32_t *&hash,
+                          const uint32_t *&gnu_hash) {
   table = {};
-  const uint32_t *hash = nullptr, *gnu_hash = nullptr;
+  hash = gnu_hash = nullptr;
   for (auto *d = static_cast<const ElfW(Dyn) *>(facts.dynamic); d && d->d_tag != DT_NULL; d++) {
     uintptr_t at = d->d_un.d_ptr < facts.base ? d->d_un.d_ptr + facts.base : d->d_un.d_ptr; // the vdso's are relative
     if (d->d_tag == DT_SYMTAB)
@@ -69,6 +69,19 @@ bool dynamic_symbols_of(const module_facts &facts, dynamic_symbols &table) {
     else if (d->d_tag == DT_GNU_HASH)
       gnu_hash = reinterpret_cast<const uint32_t *>(at);
   }
+}
+
+} // namespace
+
+bool dynamic_strings_of(const module_facts &facts, dynamic_symbols &table) {
+  const uint32_t *hash, *gnu_hash;
+  dynamic_section_read(facts, table, hash, gnu_hash);
+  return table.strings != nullptr;
+}
+
+bool dynamic_symbols_of(const module_facts &facts, dynamic_symbols &table) {
+  const uint32_t *hash, *gnu_hash;
+  dynamic_section_read(facts, table, hash, gnu_hash);
   if (!table.symbols || !table.strings || (!hash && !gnu_hash))
     return false;
   table.count = hash ? hash[1] : gnu_hash_count(gnu_hash);

@@ -16,18 +16,20 @@ struct entry {
 constexpr uint32_t is_local = 0x80000000;
 constexpr uint64_t symbols_most = uint64_t{1} << 23; // beyond, a table is left alone
 
-// Lies at the start of its own pages; the arrays follow. The symbols are the file's or, where there is none, those in
-// memory. Those whose start has bucket b in its high bits are entries[first[b]]
-// to entries[first[b + 1]]: as good as sorted, for two passes over the table.
+// Lies at the start of its own pages; the arrays follow. The symbols are those in memory, or the file's where it has
+// more. Those whose start has bucket b in its high bits are items[first[b]] to items[first[b + 1]]: as good as sorted.
 struct symbol_index {
   size_t bytes;
   const void *dynamic;
-  symbol_file file; // count 0: none
-  dynamic_symbols dynamic_table;
+  symbol_file file;              // count 0: none, or they are in memory, too
+  dynamic_symbols dynamic_table; // count 0: not used
   unsigned shift;
   uint32_t buckets;
   uint32_t *first; // buckets + 2 of them
-  entry *entries;
+  union {
+    entry *entries;    // of the file
+    uint32_t *numbers; // of symbols in memory
+  };
 };
 
 struct indexed_module {
@@ -54,62 +56,110 @@ void unmap(uintptr_t p, size_t bytes) {
 }
 constexpr size_t whole_pages(size_t bytes) { return (bytes + 4095) & ~size_t{4095}; }
 
-bool symbol_entry(const Elf64_Sym &s, const module_facts &facts, entry &e) {
-  unsigned kind = s.st_info & 15;
+// Whether a symbol is of use. Tables have functions and data in turn, which no branch predictor knows.
+[[gnu::always_inline]] inline bool symbol_entry(const Elf64_Sym &s, const module_facts &facts, entry &e) {
+  constexpr unsigned kinds = 1 << STT_FUNC | 1 << STT_GNU_IFUNC | 1 << STT_NOTYPE;
   uint64_t at = facts.base + s.st_value - facts.start;
-  if (s.st_shndx == SHN_UNDEF || (kind != STT_FUNC && kind != STT_GNU_IFUNC && kind != STT_NOTYPE) || s.st_size == 0 ||
-      s.st_size > UINT32_MAX || at >= facts.end - facts.start || s.st_name >= is_local)
-    return false;
   e = {uint32_t(at), uint32_t(s.st_size), s.st_name | (s.st_info >> 4 == STB_LOCAL ? is_local : 0)};
-  return true;
+  bool code = (kinds >> (s.st_info & 15)) & 1, inside = at < facts.end - facts.start;
+  return code & inside & (s.st_shndx != SHN_UNDEF) & (s.st_size - 1 < UINT32_MAX) & (s.st_name < is_local);
 }
 
-// Where a module's symbols come from, and room to read them.
-struct symbol_reader {
-  const module_facts &facts;
-  const symbol_index &index;
-  long file;
-  Elf64_Sym *buffer;
-  template <class F> void each(F f) const {
-    uint64_t count = index.file.count ? index.file.count : index.dynamic_table.count;
-    for (uint64_t i = 0; i < count; i += buffer_symbols) {
-      uint64_t n = count - i < buffer_symbols ? count - i : buffer_symbols;
-      const Elf64_Sym *symbols = buffer;
-      if (index.file.count)
-        n = symbol_file_read(file, index.file.table + i * sizeof *buffer, buffer, n * sizeof *buffer) / sizeof *buffer;
-      else
-        symbols = index.dynamic_table.symbols + i;
-      entry e;
-      for (uint64_t k = 0; k < n; k++)
-        if (symbol_entry(symbols[k], facts, e))
-          f(e);
+// Calls f(symbol number, entry, whether it is of use) for all, from memory or from the file by way of a buffer.
+template <class F>
+void symbols_each(const module_facts &facts, const symbol_index &index, long file, Elf64_Sym *buffer, F f) {
+  uint64_t count = index.file.count ? index.file.count : index.dynamic_table.count;
+  for (uint64_t i = 0; i < count; i += buffer_symbols) {
+    uint64_t n = count - i < buffer_symbols ? count - i : buffer_symbols;
+    const Elf64_Sym *symbols = buffer;
+    if (index.file.count)
+      n = symbol_file_read(file, index.file.table + i * sizeof *buffer, buffer, n * sizeof *buffer) / sizeof *buffer;
+    else
+      symbols = index.dynamic_table.symbols + i;
+    entry e;
+    for (uint64_t k = 0; k < n; k++) {
+      bool good = symbol_entry(symbols[k], facts, e);
+      f(uint32_t(i + k), e, good);
     }
   }
+}
+
+// Room for the making of an index: what is read of the file, counts by bucket, and the items in the table's order.
+struct workshop {
+  uintptr_t pages;
+  size_t bytes;
+  Elf64_Sym *buffer;
+  uint32_t *counts;
+  union {
+    entry *entries;
+    uint32_t *numbers;
+  };
 };
 
-// A file that changes between the passes gives other symbols to the second: those beyond what was counted are left out.
-symbol_index *index_fill(const symbol_reader &reader, symbol_index &made, uint32_t *counts) {
-  made.first = counts;
+bool workshop_open(workshop &w, const symbol_index &made) {
+  size_t buffer_bytes = made.file.count ? whole_pages(buffer_symbols * sizeof(Elf64_Sym)) : 0;
+  size_t counts_bytes = whole_pages((made.buckets + 2) * sizeof *made.first);
+  size_t items_bytes = made.file.count * sizeof(entry) + made.dynamic_table.count * sizeof(uint32_t);
+  w.bytes = buffer_bytes + counts_bytes + whole_pages(items_bytes);
+  w.pages = map(w.bytes);
+  w.buffer = reinterpret_cast<Elf64_Sym *>(w.pages);
+  w.counts = reinterpret_cast<uint32_t *>(w.pages + buffer_bytes);
+  w.entries = reinterpret_cast<entry *>(w.pages + buffer_bytes + counts_bytes);
+  return w.pages != 0;
+}
+
+symbol_index *index_fill(const module_facts &facts, symbol_index &made, long file, const workshop &w) {
   uint32_t usable = 0;
-  reader.each([&](const entry &e) { counts[(e.start >> made.shift) + 2]++, usable++; });
+  bool in_memory = made.file.count == 0;
+  symbols_each(facts, made, file, w.buffer, [&](uint32_t number, const entry &e, bool good) {
+    w.counts[good ? (e.start >> made.shift) + 2 : 0]++;
+    if (in_memory)
+      w.numbers[usable] = number;
+    else
+      w.entries[usable] = e;
+    usable += good;
+  });
+  w.counts[0] = 0;
   for (uint32_t b = 2; b < made.buckets + 2; b++)
-    counts[b] += counts[b - 1];
+    w.counts[b] += w.counts[b - 1];
   size_t first_bytes = (made.buckets + 2) * sizeof *made.first;
-  made.bytes = whole_pages(sizeof made + first_bytes + usable * sizeof *made.entries);
+  made.bytes = whole_pages(sizeof made + first_bytes + usable * (in_memory ? sizeof(uint32_t) : sizeof(entry)));
   auto *index = reinterpret_cast<symbol_index *>(map(made.bytes));
   if (!index)
     return nullptr;
   made.first = reinterpret_cast<uint32_t *>(index + 1);
-  made.entries = reinterpret_cast<entry *>(made.first + made.buckets + 2);
-  __builtin_memcpy(made.first, counts, first_bytes);
+  made.numbers = made.first + made.buckets + 2;
+  __builtin_memcpy(made.first, w.counts, first_bytes);
   // first[b + 1] is where bucket b goes on, and ends up as its end, which is where bucket b + 1 starts.
-  reader.each([&](const entry &e) {
-    uint32_t &next = made.first[(e.start >> made.shift) + 1];
-    if (next < usable)
-      made.entries[next++] = e;
-  });
+  auto next = [&](uint32_t start) -> uint32_t & { return made.first[(start >> made.shift) + 1]; };
+  for (uint32_t i = 0; in_memory && i < usable; i++) {
+    uint64_t at = facts.base + made.dynamic_table.symbols[w.numbers[i]].st_value - facts.start;
+    made.numbers[next(uint32_t(at))++] = w.numbers[i];
+  }
+  for (uint32_t i = 0; !in_memory && i < usable; i++)
+    made.entries[next(w.entries[i].start)++] = w.entries[i];
   *index = made;
   return index;
+}
+
+// Chooses where the symbols come from; `opened`: made.file is known.
+void tables_choose(const module_facts &facts, symbol_index &made, bool opened) {
+  dynamic_symbols &memory = made.dynamic_table;
+  if (!opened || made.file.count > symbols_most)
+    made.file.count = 0;
+  // The file says how many there are, for which in memory all of a hash table would have to be read. It may be another
+  // file by now: more than fit in front of the strings, which linkers put behind the symbols, are not believed.
+  if (made.file.count != 0 && made.file.dynamic && dynamic_strings_of(facts, memory) && memory.symbols &&
+      memory.strings_size == made.file.strings_size &&
+      reinterpret_cast<uintptr_t>(memory.symbols) < reinterpret_cast<uintptr_t>(memory.strings) &&
+      made.file.count <= (reinterpret_cast<uintptr_t>(memory.strings) - reinterpret_cast<uintptr_t>(memory.symbols)) /
+                             sizeof(Elf64_Sym)) {
+    memory.count = made.file.count;
+    made.file.count = 0;
+    return;
+  }
+  if (made.file.count != 0 || !dynamic_symbols_of(facts, memory) || memory.count > symbols_most)
+    memory = {};
 }
 
 symbol_index *index_make(const module_facts &facts) {
@@ -118,24 +168,17 @@ symbol_index *index_make(const module_facts &facts) {
   if (facts.end - facts.start > UINT32_MAX)
     return nullptr;
   bool opened = symbol_file_open(facts, made.file, file);
-  if (!opened || made.file.count > symbols_most)
-    made.file.count = 0;
-  if (made.file.count == 0 &&
-      (!dynamic_symbols_of(facts, made.dynamic_table) || made.dynamic_table.count > symbols_most))
-    made.dynamic_table.count = 0;
+  tables_choose(facts, made, opened);
   made.dynamic = facts.dynamic;
   uint64_t symbols = made.dynamic_table.count + made.file.count;
   while (((facts.end - facts.start) >> made.shift) > symbols / symbols_per_bucket + 16)
     made.shift++;
   made.buckets = uint32_t((facts.end - facts.start) >> made.shift) + 1;
-  // One piece for the time of the making: what is read of the file, and the counts.
-  size_t buffer_bytes = whole_pages(buffer_symbols * sizeof(Elf64_Sym));
-  size_t bytes = buffer_bytes + whole_pages((made.buckets + 2) * sizeof *made.first);
   symbol_index *index = nullptr;
-  if (uintptr_t pages = map(bytes)) {
-    symbol_reader reader{facts, made, file, reinterpret_cast<Elf64_Sym *>(pages)};
-    index = index_fill(reader, made, reinterpret_cast<uint32_t *>(pages + buffer_bytes));
-    unmap(pages, bytes);
+  workshop w;
+  if (workshop_open(w, made)) {
+    index = index_fill(facts, made, file, w);
+    unmap(w.pages, w.bytes);
   }
   if (opened)
     symbol_file_close(file);
@@ -187,11 +230,15 @@ symbol_index *index_anew(const module_facts &facts) {
 }
 
 // The last function to start at or before `at`, where `at` is inside of it; of its names, one that others may use.
-bool index_find(const symbol_index &index, uint32_t at, entry &best) {
+bool index_find(const symbol_index &index, const module_facts &facts, uint32_t at, entry &best) {
   for (uint32_t b = at >> index.shift;; b--) {
     bool any = false, found = false;
     for (uint32_t i = index.first[b]; i < index.first[b + 1]; i++) {
-      const entry &e = index.entries[i];
+      entry e;
+      if (index.file.count)
+        e = index.entries[i];
+      else if (!symbol_entry(index.dynamic_table.symbols[index.numbers[i]], facts, e))
+        continue;
       if (e.start > at)
         continue;
       any = true;
@@ -237,11 +284,12 @@ bool symbol_find(const module_facts &facts, uintptr_t address, symbol &found) {
     return false;
   const symbol_index *index = index_of(facts);
   entry e{};
-  if (!index || !index_find(*index, uint32_t(address - facts.start), e))
+  if (!index || !index_find(*index, facts, uint32_t(address - facts.start), e))
     return false;
   // Where the file is another one by now, what was read of it says nothing: then once more.
   if (!name_copy(*index, facts, e.name & ~is_local, found) &&
-      (!index->file.count || !(index = index_anew(facts)) || !index_find(*index, uint32_t(address - facts.start), e) ||
+      (!index->file.count || !(index = index_anew(facts)) ||
+       !index_find(*index, facts, uint32_t(address - facts.start), e) ||
        !name_copy(*index, facts, e.name & ~is_local, found)))
     return false;
   found.start = facts.start + e.start;

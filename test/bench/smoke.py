@@ -94,6 +94,13 @@ class Runs(unittest.TestCase):
         # A hundredth of 1 GiB was really held.
         self.assertGreater(by_peer["malloc9"][0]["peak_mib"], 10)
 
+    def test_chains(self):
+        text, result = bench("--chains")
+        self.assertEqual(sorted(result["chains"]), ["direct", "sights", "starts", "starts, CPU", "steps"])
+        self.assertEqual([len(by["default"]) for by in result["chains"]["steps"].values()], [1] * 7)
+        self.assertGreater(result["chains"]["sights"]["first sight"]["default"][0], 0)
+        self.assertIn("each step up", text)
+
     def test_curves(self):
         _, result = bench("--scaling", "--only", "types")
         self.assertGreater(result["scaling"]["types"]["malloc9"]["60000"][0], 0)

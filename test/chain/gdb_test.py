@@ -63,7 +63,7 @@ def compare(name, samples, stats, count):
 
 
 def cases(folder):
-    """Programs, and every how many calls of known chains one is looked at."""
+    """Programs, and how many allocations by chains that are known they make at least."""
     texts = {"load.sh": loads.BASH, "load.pl": loads.PERL, "load.sql": loads.SQL, "load.py": loads.PYTHON,
              "load.cc": loads.CPP}
     for name, text in texts.items():
@@ -72,16 +72,17 @@ def cases(folder):
     subprocess.run(["g++", "-E", "load.cc", "-o", "load.ii"], cwd=folder, check=True)
     compiler = subprocess.run(["g++", "-print-prog-name=cc1plus"], capture_output=True, text=True,
                               check=True).stdout.strip()
-    return [("bash", ["bash", "load.sh"], {}, 40), ("perl", ["perl", "load.pl"], {}, 40),
-            ("sqlite3", ["sqlite3", "-init", "load.sql", ":memory:", ".exit"], {}, 40),
-            ("python3", ["/usr/bin/python3", "load.py"], {"PYTHONMALLOC": "malloc"}, 60),
-            ("cc1plus", [compiler, "-quiet", "-O1", "load.ii", "-o", "load.s"], {}, 60)]
+    return [("bash", ["bash", "load.sh"], {}, 500000), ("perl", ["perl", "load.pl"], {}, 100000),
+            ("sqlite3", ["sqlite3", "-init", "load.sql", ":memory:", ".exit"], {}, 11000),
+            ("python3", ["/usr/bin/python3", "load.py"], {"PYTHONMALLOC": "malloc"}, 150000),
+            ("cc1plus", [compiler, "-quiet", "-O1", "load.ii", "-o", "load.s"], {}, 200000)]
 
 
 def main():
     count, wrong = int(sys.argv[1]), []
     with tempfile.TemporaryDirectory() as folder:
-        for name, argv, env, gap in cases(folder):
+        for name, argv, env, calls in cases(folder):
+            gap = min(calls * 4 // (count * 5), 60)
             argv = [harness.find_program(argv[0])] + argv[1:]
             wrong += compare(name, *run_gdb(argv, env, count, gap, folder), count)
             os.unlink(os.path.join(folder, "dump.m9"))

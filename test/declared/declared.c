@@ -4,6 +4,7 @@
 #include "test/declared/books.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <string.h>
@@ -178,6 +179,59 @@ static int scopes(const char *argument) {
   return print_all();
 }
 
+// The library's switch (shim/process.h) lies so many bytes behind its load address; its first word is 0 while malloc's
+// fast path is off.
+static unsigned long switch_offset;
+static const volatile unsigned long *fast_switch;
+static int find_switch(struct dl_phdr_info *info, size_t size, void *argument) {
+  (void)size, (void)argument;
+  if (strstr(info->dlpi_name, "/libmalloc9.so"))
+    fast_switch = (const volatile unsigned long *)(info->dlpi_addr + switch_offset);
+  return 0;
+}
+
+static pthread_key_t late;
+static void at_end(void *argument) { // other destructors may still open scopes, and leave them open
+  (void)argument;
+  malloc9_scope_push(M_FOO);
+  free(book_gone(&foo, book_made(&foo, malloc(50))));
+}
+
+static void *thread_exits(void *argument) { pthread_exit(argument); }
+
+static void *thread_ends_inside(void *argument) {
+  pthread_barrier_wait(&go);
+  malloc9_scope_push(M_BAR);
+  free(book_gone(&bar, book_made(&bar, malloc(60))));
+  CHECK(!fast_switch || *fast_switch == 0);
+  if (argument)
+    CHECK(pthread_setspecific(late, argument) == 0);
+  if (argument)
+    pthread_exit(NULL);
+  return NULL;
+}
+
+// Threads that end inside a scope leave malloc's fast path as it was. `offset`: of the switch, "0": it is always off.
+static int ended(const char *offset) {
+  switch_offset = strtoul(offset, NULL, 16);
+  if (switch_offset && malloc9_present())
+    dl_iterate_phdr(find_switch, NULL);
+  CHECK(!fast_switch || *fast_switch != 0);
+  CHECK(pthread_barrier_init(&go, NULL, 2) == 0 && pthread_key_create(&late, at_end) == 0);
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, thread_exits, NULL) == 0 && pthread_join(thread, NULL) == 0); // loads libgcc
+  for (int i = 0; i < 20; i++) {
+    CHECK(pthread_create(&thread, NULL, thread_ends_inside, i % 2 ? &late : NULL) == 0);
+    pthread_barrier_wait(&go);
+    CHECK(pthread_join(thread, NULL) == 0);
+    for (int k = 0; k < 200; k++)
+      free(used(malloc(40)));
+    CHECK(!fast_switch || *fast_switch != 0);
+  }
+  CHECK(!switch_offset || !malloc9_present() || fast_switch);
+  return print_all();
+}
+
 // A child in its parent's scope, and one that opens its own.
 static int forked(const char *argument) {
   (void)argument;
@@ -311,10 +365,9 @@ static int never(const char *argument) {
 static const struct {
   const char *name;
   int (*run)(const char *argument);
-} cases[] = {
-    {"calls", calls}, {"wrong_type", wrong_type}, {"pools", pools}, {"scopes", scopes}, {"forked", forked},
-    {"names", names}, {"not_dumped", not_dumped}, {"waits", waits}, {"plugin", plugin}, {"bad_magic", bad_magic},
-    {"never", never}};
+} cases[] = {{"calls", calls},   {"wrong_type", wrong_type}, {"pools", pools},           {"scopes", scopes},
+             {"forked", forked}, {"names", names},           {"not_dumped", not_dumped}, {"waits", waits},
+             {"plugin", plugin}, {"bad_magic", bad_magic},   {"never", never},           {"ended", ended}};
 
 int main(int argc, char **argv) {
   for (size_t i = 0; argc > 1 && i < sizeof cases / sizeof *cases; i++)

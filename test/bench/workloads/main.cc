@@ -34,10 +34,13 @@ constexpr workload workloads[] = {
     {"threads", threads_curve, "curve: the same work spread over threads=N"},
     {"types", types_curve, "curve: the same work from types=N call sites"},
     {"rss", given_back, "what stays resident after 1 GiB in items of size=N was freed; asleep=1: nothing runs after"},
+    {"wrapped", wrapped, "the hot pair through depth=N allocation wrappers"},
+    {"sights", first_sights, "the first allocation of each of 1,000 functions, in ns"},
 };
 
 int usage() {
-  fputs("usage: workloads NAME [scale=F] [threads=N] [live=N] [types=N] [size=N] [asleep=1]\n       workloads --list\n",
+  fputs("usage: workloads NAME [scale=F] [threads=N] [live=N] [types=N] [size=N] [depth=N] [asleep=1]\n       "
+        "workloads --list\n",
         stderr);
   return 2;
 }
@@ -61,6 +64,8 @@ bool parse(const char *setting, options &o) {
     o.types = size_t(value);
   else if (key == "size")
     o.size = size_t(value);
+  else if (key == "depth")
+    o.depth = unsigned(value);
   else if (key == "asleep")
     o.asleep = value != 0;
   else

@@ -18,6 +18,7 @@ struct options {
   size_t live = 0;
   size_t types = 0;
   size_t size = 0;
+  unsigned depth = 0;  // wrapped
   bool asleep = false; // rss: no thread runs after the last free
 
   // n scaled, at least 1.
@@ -56,6 +57,8 @@ outcome zeroed(const options &);
 outcome many_threads(const options &);
 outcome fragmented(const options &);
 outcome given_back(const options &);
+outcome wrapped(const options &);
+outcome first_sights(const options &);
 
 // Nanoseconds of CPU time of the calling thread.
 uint64_t thread_cpu_ns();
