@@ -170,6 +170,15 @@ bool remove_remains(const live_name &name, bool dry_run) {
   return dry_run || ::unlink(name.path.c_str()) == 0;
 }
 
+// Its process was killed before the first bytes were written.
+bool never_began(const std::string &path) {
+  struct stat st {};
+  format::header header{};
+  constexpr time_t long_enough = 10; // seconds
+  return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_ctime + long_enough < ::time(nullptr) &&
+         !live_open(path, header) && header.magic[0] == 0;
+}
+
 void gc(const folder_options &options) {
   output out = standard_output();
   ordered_json json = ordered_json::array();
@@ -192,6 +201,9 @@ void gc(const folder_options &options) {
         if (!mark.mark.empty() && mark.path.starts_with(p.name.path + "@"))
           remove(mark);
     }
+    for (const live_name &name : names)
+      if (!options.ended && name.mark.empty() && never_began(name.path))
+        remove(name);
   }
   if (options.json)
     out.print("{}\n", json.dump(1, ' ', false, ordered_json::error_handler_t::replace));

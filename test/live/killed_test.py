@@ -37,6 +37,12 @@ def books_of(path):
             for t, own in enumerate(all_of)]
 
 
+def bytes_in_flight(more, what):
+    """Large blocks have a counter of bytes, which may be ahead of that of their number."""
+    check(more == 0 or 65536 < more <= THREADS * 300000, f"{what}: {more} more were counted than written down")
+    return more != 0
+
+
 def compare(stats, by_name, books):
     """How many operations were in flight."""
     flying = 0
@@ -54,10 +60,10 @@ def compare(stats, by_name, books):
         off = [entry["numallocs"] - allocs, entry["numfrees"] - frees]
         check(0 <= off[0] <= 1, f"thread {thread}: {entry['numallocs']} allocations counted, {allocs} written down")
         check(0 <= off[1] <= THREADS, f"thread {thread}: {entry['numfrees']} frees counted, {frees} written down")
-        if off == [0, 0]:
-            harness.equal(entry["memfreed"], freed, f"bytes freed of thread {thread}")
+        if off[1] == 0:
+            flying += bytes_in_flight(entry["memfreed"] - freed, f"bytes freed of thread {thread}")
         if off[0] == 0:
-            harness.equal(entry["memalloced"], size, f"bytes of thread {thread}")
+            flying += bytes_in_flight(entry["memalloced"] - size, f"bytes of thread {thread}")
         flying += sum(off)
     check(flying <= THREADS, f"{flying} operations in flight of {THREADS} threads")
     check(stats["mode"] in harness.expected_modes(harness.default_mode()), f"mode {stats['mode']}")
@@ -77,8 +83,7 @@ def once(program, folder):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             process.stdout.close()
-        if not waited and not live.files(folder):  # killed before the library began
-            harness.equal(os.stat(journal.name).st_size, 0, "bytes written down")
+        if not waited and os.stat(journal.name).st_size == 0:  # killed before the library or the program began
             return 0, 0
         path = live.file_of(folder, process.pid)
         stats, by_name = live.stat(path)
@@ -97,8 +102,8 @@ def main():
     print(f"MALLOC9_SEED={seed}")
     with live.folder() as folder:
         done = [once(program, folder) for _ in range(times)]
-        last = live.tool("ps", folder)
-        harness.equal(len(last.stdout.splitlines()), 1, "processes left")
+        live.tool("gc", folder)
+        harness.equal(len(live.tool("ps", folder).stdout.splitlines()), 1, "lines of ps after gc")
     check(sum(allocs for allocs, _ in done) > 100 * times, "the programs did nothing")
     print(f"{times} killed, {sum(allocs for allocs, _ in done)} allocations, {sum(f for _, f in done)} in flight: equal")
 
