@@ -37,6 +37,7 @@ int run_command(const std::vector<std::string> &arguments) {
   add_gc(app);
   add_report(app);
   add_top(app);
+  add_mark(app);
   const int use = malloc9.run(line.ours);
   return use != exit_good ? use : status;
 }

@@ -55,6 +55,7 @@ void add_report(CLI::App &app);
 void add_top(CLI::App &app);
 void add_ps(CLI::App &app);
 void add_gc(CLI::App &app);
+void add_mark(CLI::App &app);
 
 // What the verbs that print statistics have in common.
 struct report_options {
