@@ -6,6 +6,7 @@
 #include "core/decay.h"
 #include "core/layout.h"
 #include "core/page_map.h"
+#include "core/peak.h"
 #include "shim/pages.h"
 #include "shim/panic.h"
 
@@ -223,10 +224,13 @@ extent *extent_take(size_t size, size_t alignment, bool &zeroed) {
   if (size == 0 || size > (size_t{1} << (address_bits - 1)))
     return nullptr;
   auto pages = uint32_t((size + page() - 1) / page());
+  extent *e = nullptr;
   if (size >= extent_aligned_least && alignment < extent_alignment && !layout_is_compact())
-    if (extent *e = extent_take_pages(pages, extent_alignment, zeroed))
-      return e;
-  return extent_take_pages(pages, alignment, zeroed);
+    e = extent_take_pages(pages, extent_alignment, zeroed);
+  if (!e)
+    e = extent_take_pages(pages, alignment, zeroed);
+  peak_extents();
+  return e;
 }
 
 void extent_give(extent *e) {
@@ -236,9 +240,10 @@ void extent_give(extent *e) {
     e->moved = false;
     extent_free(address, pages, pages_renew(address, extent_bytes(*e)) ? extent_state::clean : extent_state::dirty,
                 decay_now());
-    return;
+  } else {
+    extent_free(address, pages, extent_state::dirty, decay_now());
   }
-  extent_free(address, pages, extent_state::dirty, decay_now());
+  peak_extents();
 }
 
 bool extent_resize(extent *e, size_t size) {
@@ -261,6 +266,7 @@ bool extent_resize(extent *e, size_t size) {
   extent_carve(after, end, pages - e->pages);
   after->state = extent_state::none;
   extent_stamp(address, pages, extent_state::live);
+  peak_extents();
   return true;
 }
 

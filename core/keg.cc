@@ -5,6 +5,7 @@
 #include "core/layout.h"
 #include "core/live_index.h"
 #include "core/meta.h"
+#include "core/peak.h"
 #include "shim/pages.h"
 #include "shim/panic.h"
 
@@ -117,6 +118,7 @@ uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock
   s.used = true;
   s.out = uint16_t(s.out + taken);
   k.items_out += taken;
+  peak_items(int64_t(taken * class_size(zone_class(s.zone))));
   if (s.out == k.slab_items)
     k.available.remove(s.number);
   return taken;
@@ -152,6 +154,7 @@ void keg_put(keg &k, unsigned n, const uint32_t *indices, uint32_t count) {
     }
   }
   k.items_out -= count;
+  peak_items(-int64_t(count * class_size(zone_class(n))));
 }
 
 void keg_trim_bucket(keg &k, unsigned n, uint32_t keep) {

@@ -226,6 +226,12 @@ void live_child() {
 
 void live_begin() { file_begin(); }
 
+const char *live_file_name() {
+  heap_enter();
+  heap_settle_live();
+  return live_on ? name.c_str() : nullptr;
+}
+
 void live_end(bool keep) {
   if (keep)
     heap_settle_live();

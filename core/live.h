@@ -31,6 +31,9 @@ void live_fork_done(); // in the parent
 void live_child() M9_REQUIRES(malloc_mtx);
 void live_begin() M9_REQUIRES(malloc_mtx);
 
+// In its folder; makes it if it is still to be made. nullptr: there is none.
+const char *live_file_name();
+
 // At the end of a process: says that it came to it, and removes the file if it is not to be kept.
 void live_end(bool keep);
 

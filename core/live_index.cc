@@ -6,6 +6,7 @@
 #include "core/inherited.h"
 #include "core/keg.h"
 #include "core/module.h"
+#include "core/peak.h"
 #include "core/statistics.h"
 #include "shim/pages.h"
 #include "shim/system.h"
@@ -135,7 +136,7 @@ void table_write(uint32_t slots, uint64_t index_bytes) {
   place(head().notes, sizeof(note_entry), statistics_notes_count);
   place(reinterpret_cast<void *>(base + index_bytes), 8, slots * block_bytes / 8);
   place(&head().live, sizeof(live_entry), 1);
-  place(&head().peak, sizeof(peak_entry), 0);
+  place(&head().peak, sizeof(peak_entry), 1);
 }
 
 void zones_write() {
@@ -295,6 +296,13 @@ void live_highuse(const malloc_type_internal &t, uint64_t bytes) {
     std::atomic_ref(entry_at<type_entry>(types, t.number)->highuse).store(bytes, std::memory_order_relaxed);
 }
 
+void live_peak(uint64_t most, uint64_t slack) {
+  if (!live_on)
+    return;
+  std::atomic_ref(head().peak.most).store(most, std::memory_order_relaxed);
+  std::atomic_ref(head().peak.slack).store(slack, std::memory_order_relaxed);
+}
+
 void live_zone(unsigned c) {
   if (!live_on)
     return;
@@ -316,6 +324,8 @@ void live_refresh() {
     return;
   for (unsigned c = 0; c < zone_count; c++)
     live_zone(c);
+  peak_bounds peak = peak_read();
+  live_peak(peak.most, peak.slack);
   uint64_t values[statistics_notes_count];
   statistics_notes(values, 0); // the reader counts what was charged to no CPU
   for (unsigned i = 0; i < statistics_notes_count; i++)

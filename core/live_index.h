@@ -43,6 +43,7 @@ void live_type_changed(const malloc_type &t, bool renamed) M9_REQUIRES(malloc_mt
 void live_module_changed(uint32_t number) M9_REQUIRES(malloc_mtx); // or made
 void live_cell_made(uint64_t cell, const cell_info &info) M9_REQUIRES(malloc_mtx);
 void live_highuse(const malloc_type_internal &t, uint64_t bytes);
+void live_peak(uint64_t most, uint64_t slack);
 void live_zone(unsigned c); // under its keg's lock
 void live_refresh();        // what no single event tells: notes, failures, free large memory
 

@@ -8,6 +8,7 @@
 #include "core/inherited.h"
 #include "core/keg.h"
 #include "core/module.h"
+#include "core/peak.h"
 #include "core/stack_node.h"
 #include "shim/pages.h"
 #include "shim/system.h"
@@ -65,7 +66,7 @@ constexpr const char *note_names[] = {"foreign frees",
                                       "return addresses above which no chain goes",
                                       "calls of chains beyond the most that are kept"};
 constexpr uint32_t notes = statistics_notes_count;
-constexpr uint32_t sections = 10; // at most
+constexpr uint32_t sections = 11; // at most
 
 // What is there, fixed at the start so that both passes agree; what comes later is left to the next image.
 struct extent_of {
@@ -282,6 +283,8 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
   place(section_kind::zones, sizeof(zone_entry), zone_count + 1);
   auto *note_list = w.room<note_entry>(notes);
   place(section_kind::notes, sizeof(note_entry), notes);
+  auto *peak = w.room<peak_entry>(1);
+  place(section_kind::peak, sizeof(peak_entry), 1);
   auto *counters = w.room<uint64_t>(size_t{all.cpus} * all.counters);
   place(section_kind::counters, 8, uint64_t{all.cpus} * all.counters);
   string_pool strings{w.room<char>(strings_size)};
@@ -298,6 +301,8 @@ size_t image_write(unsigned char *data, const extent_of &all, const statistics_a
   cells_for_each(cell_note, &cells);
   write_cpus(cpus, counters, all);
   write_zones(zones);
+  peak_bounds bounds = peak_read();
+  *peak = {bounds.most, bounds.slack};
   zones[zone_count] = {};
   extent_totals large = extents_totals();
   zones[zone_count].used = live_large(all, cells.entries, cpus, counters);

@@ -13,6 +13,7 @@
 #include "core/large_cache.h"
 #include "preload/kinds.h"
 #include "preload/malloc9.h"
+#include "preload/report.h"
 #include "shim/panic.h"
 #include "shim/system.h"
 #include "shim/text.h"
@@ -234,6 +235,8 @@ M9_EXPORT int m9_last_fail() {
   uint64_t at = m9::failed_ms.load(std::memory_order_relaxed), now = m9::clock_coarse_ms();
   return at ? int((now - at) / 1000) : INT_MAX;
 }
+
+M9_EXPORT int m9_mark(const char *name) { return m9::report_mark(name) ? 0 : -1; }
 
 M9_EXPORT ::malloc_type *m9_scope_set(::malloc_type *type) {
   if (type && !m9::scope_now)

@@ -62,6 +62,7 @@ extern struct malloc_type *m9_desc2type(const char *shortdesc) M9_WEAK;
 extern void m9_type_list(malloc_type_list_func_t *function, void *argument) M9_WEAK;
 extern int m9_last_fail(void) M9_WEAK;
 extern struct malloc_type *m9_scope_set(struct malloc_type *type) M9_WEAK;
+extern int m9_mark(const char *name) M9_WEAK;
 
 // Whether the library is in this process.
 M9_INLINE int malloc9_present(void) { return m9_malloc != NULL; }
@@ -160,6 +161,10 @@ M9_INLINE void malloc_type_list(malloc_type_list_func_t *function, void *argumen
 
 // Seconds since one of these functions last returned NULL for want of memory; INT_MAX: never.
 M9_INLINE int malloc_last_fail(void) { return m9_last_fail ? m9_last_fail() : INT_MAX; }
+
+// Keeps what this process counted up to now, for the command as PROCESS@NAME: letters, digits, dots, - and _. 0, or -1
+// where it does not count in a file (MALLOC9_CONF=stats:DIR) or the name cannot be used.
+M9_INLINE int malloc9_mark(const char *name) { return m9_mark ? m9_mark(name) : -1; }
 
 // From push to pop, what this thread allocates by malloc, new and the like is of the type; malloc9 and its kin go on to
 // name their own. NULL: of who calls, as outside of any scope. pop wants what push returned, and so also ends scopes

@@ -214,6 +214,23 @@ void live_finish() {
 }
 } // namespace
 
+bool report_mark(const char *mark) {
+  constexpr size_t most = 64;
+  bool good = *mark && *mark != '.' && text_length(mark) <= most;
+  for (const char *s = mark; *s; s++)
+    good = good && ((*s >= '0' && *s <= '9') || ((*s | 0x20) >= 'a' && (*s | 0x20) <= 'z') || *s == '.' || *s == '-' ||
+                    *s == '_');
+  const char *file = good && live_wanted() ? live_file_name() : nullptr;
+  statistics_image image{};
+  if (!file || !image_make(image))
+    return false;
+  path_text path;
+  path.add(conf.stats).put('/').add(file).put('@').add(mark);
+  long error = dump_write(image, path.c_str());
+  statistics_release(image);
+  return error == 0;
+}
+
 void report_exit() {
   report_once();
   live_finish();

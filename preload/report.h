@@ -16,6 +16,9 @@ void report_start(const configuration &c, int argc, char **argv);
 // Begins the live file that was asked for.
 void report_live_start();
 
+// Keeps the statistics beside the live file. False: there is none, or the name is bad.
+bool report_mark(const char *name);
+
 void report_table(); // on standard error
 void report_dump();  // to the configured path; one line on standard error if it cannot be written
 // All that was asked for, once in the life of a process.

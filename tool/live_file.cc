@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,8 +27,10 @@ namespace {
 
 using format::section_kind;
 
-constexpr uint64_t section_most = 64 << 20;   // bytes of one; of those that the library makes 16 MiB is the largest
-constexpr uint64_t counters_free = 128 << 20; // bytes of counters that are believed without asking where they lie
+constexpr uint64_t section_most = 64 << 20; // bytes of one; of those that the library makes 16 MiB is the largest
+// A file has holes, and so room for far more than it has memory. So many bytes are believed as they are; of more, the
+// file must have an eighth (some file systems compress).
+constexpr uint64_t believed = 8 << 20;
 constexpr uint32_t table_most = 64;
 
 struct part {
@@ -50,7 +53,12 @@ struct live_reader {
   const uint64_t *cell_at = nullptr; // where each cell lies in a CPU's block of the image
   uint64_t block_bytes = 0, cpus_room = 0, image_size = 0;
 
-  explicit live_reader(const mapped_file &mapped) : file(mapped) {}
+  int fd;
+  enum class page_state : uint8_t { unknown, here, hole };
+  std::array<page_state, 4096> pages{}; // from looked_at on
+  uint64_t looked_at = 0, page_size = 1;
+
+  live_reader(const mapped_file &mapped, int descriptor) : file(mapped), fd(descriptor) {}
 
   part &of(section_kind kind) { return parts[static_cast<uint32_t>(kind)]; }
   void fail(const char *what) {
@@ -58,6 +66,28 @@ struct live_reader {
       failure = what;
   }
   bool holds(uint64_t at, uint64_t size) const { return at <= file.size() && size <= file.size() - at; }
+  // To look at a hole through the mapping would give it memory, or be a SIGBUS where the file system is full; such
+  // pages (and those that are swapped out) are read.
+  void look(uint64_t at, uint64_t size) {
+    page_size = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+    looked_at = at / page_size * page_size;
+    const uint64_t n = (size + page_size - 1) / page_size + 1;
+    if (n > pages.size())
+      return fail("a CPU's block is larger than any that a process makes");
+    std::fill_n(pages.begin(), n, page_state::unknown);
+  }
+  uint64_t load_counter(uint64_t at) {
+    page_state &page = pages[(at - looked_at) / page_size];
+    if (page == page_state::unknown) {
+      unsigned char resident = 0;
+      void *start = const_cast<unsigned char *>(file.data()) + at / page_size * page_size;
+      page = ::mincore(start, page_size, &resident) == 0 && (resident & 1) != 0 ? page_state::here : page_state::hole;
+    }
+    if (page == page_state::here)
+      return load(at);
+    uint64_t value = 0;
+    return ::pread(fd, &value, sizeof value, static_cast<off_t>(at)) == sizeof value ? value : 0;
+  }
   uint64_t load(uint64_t at) const {
     return __atomic_load_n(reinterpret_cast<const uint64_t *>(file.data() + at), __ATOMIC_ACQUIRE);
   }
@@ -79,6 +109,7 @@ struct live_reader {
   void find(section_kind wanted);
   void measure();
   void copy_index();
+  void copy(const part &p);
   void copy_half(uint64_t cpus, bool allocs);
   void copy_counters();
 };
@@ -111,11 +142,19 @@ void live_reader::measure() {
   for (const section_kind kind : copied)
     find(kind);
   find(section_kind::counters);
+  if (of(section_kind::live).count == 0)
+    fail("the section table is damaged");
 }
 
 void live_reader::copy_index() {
   for (const section_kind kind : copied)
-    std::memcpy(image + of(kind).place, file.data() + of(kind).offset, of(kind).count * of(kind).entry_size);
+    copy(of(kind));
+}
+
+void live_reader::copy(const part &p) {
+  const uint64_t size = p.count * p.entry_size;
+  if (::pread(fd, image + p.place, size, static_cast<off_t>(p.offset)) != static_cast<ssize_t>(size))
+    fail("the file was cut short while it was read");
 }
 
 void live_reader::copy_half(uint64_t cpus, bool allocs) {
@@ -124,6 +163,9 @@ void live_reader::copy_half(uint64_t cpus, bool allocs) {
     const auto cpu = read<format::cpu_entry>(section_kind::cpus, c);
     if (cpu.offset % 8 != 0 || cpu.offset > counters.count * 8 || cpu.size > counters.count * 8 - cpu.offset)
       return fail("a CPU's block lies outside the counters");
+    look(counters.offset + cpu.offset, cpu.size);
+    if (failure != nullptr)
+      return;
     unsigned char *block = image + counters.place + c * block_bytes;
     for (uint64_t i = 0; i < of(section_kind::cells).count; i++) {
       const auto cell = read<format::cell_entry>(section_kind::cells, i);
@@ -131,7 +173,7 @@ void live_reader::copy_half(uint64_t cpus, bool allocs) {
       if (cell.offset % 8 != 0 || cell.offset > cpu.size || bytes > cpu.size - cell.offset)
         return fail("a cell lies outside a CPU's block");
       for (uint64_t w = allocs ? 0 : 8; w < bytes; w += 16) {
-        const uint64_t value = load(counters.offset + cpu.offset + cell.offset + w);
+        const uint64_t value = load_counter(counters.offset + cpu.offset + cell.offset + w);
         std::memcpy(block + cell_at[i] + w, &value, 8);
       }
     }
@@ -148,7 +190,7 @@ void live_reader::copy_counters() {
   cpus.count = std::min(cpus.count, cpus_room);
   if (failure != nullptr)
     return;
-  std::memcpy(image + place, file.data() + cpus.offset, cpus.count * cpus.entry_size);
+  copy(cpus);
   copy_half(cpus.count, true);
 }
 
@@ -260,6 +302,10 @@ uint64_t now_ns() {
 bool is_live_file(int fd, const format::header &header) {
   std::array<format::section, table_most> table{};
   const uint64_t size = uint64_t{std::min(header.section_count, table_most)} * sizeof(format::section);
+  struct stat st {};
+  if (::fstat(fd, &st) == 0 && header.file_size > believed &&
+      header.file_size / 8 > static_cast<uint64_t>(st.st_blocks) * 512)
+    return true; // a dump has no holes: to read it whole would be a waste
   if (header.section_size != sizeof(format::section) ||
       ::pread(fd, table.data(), size, static_cast<off_t>(header.sections_offset)) != static_cast<ssize_t>(size))
     return false;
@@ -282,7 +328,7 @@ live_image live_read(int fd, const std::string &path) {
   const mapped_file file(fd, static_cast<size_t>(st.st_size));
   if (file.data() == nullptr)
     fail(errno_text(errno));
-  live_reader r(file);
+  live_reader r(file, fd);
   const auto guarded = [&](void (*step)(void *)) {
     if (!read_guarded(file, step, &r))
       fail("the file was cut short while it was read");
@@ -291,13 +337,16 @@ live_image live_read(int fd, const std::string &path) {
   };
   guarded([](void *p) { static_cast<live_reader *>(p)->measure(); });
   lay_out_index(r);
+  const auto check_size = [&](uint64_t bytes, const char *what) {
+    if (bytes > believed && bytes / 8 > static_cast<uint64_t>(st.st_blocks) * 512)
+      fail(fmt::format("more {} than the file can hold", what));
+  };
+  check_size(r.image_size, "types");
   live_image index{std::make_unique<uint64_t[]>(r.image_size / 8 + 1), r.image_size};
   r.image = reinterpret_cast<unsigned char *>(index.memory.get());
   guarded([](void *p) { static_cast<live_reader *>(p)->copy_index(); });
   const std::vector<uint64_t> cell_at = lay_out_cells(r);
-  const uint64_t counters = r.cpus_room * r.block_bytes;
-  if (counters > counters_free && counters > static_cast<uint64_t>(st.st_blocks) * 512)
-    fail("more counters than the file can hold");
+  check_size(r.cpus_room * r.block_bytes, "counters");
   live_image whole{std::make_unique<uint64_t[]>(r.image_size / 8 + 1), r.image_size};
   std::memcpy(whole.memory.get(), index.memory.get(), index.size);
   r.image = reinterpret_cast<unsigned char *>(whole.memory.get());

@@ -38,6 +38,8 @@ int run_command(const std::vector<std::string> &arguments) {
   add_report(app);
   add_top(app);
   add_record(app, line.program, &status);
+  add_mark(app);
+  add_audit(app, &status);
   const int use = malloc9.run(line.ours);
   return use != exit_good ? use : status;
 }

@@ -56,6 +56,8 @@ void add_top(CLI::App &app);
 void add_record(CLI::App &app, const std::vector<std::string> &program, int *status);
 void add_ps(CLI::App &app);
 void add_gc(CLI::App &app);
+void add_mark(CLI::App &app);
+void add_audit(CLI::App &app, int *status);
 
 // What the verbs that print statistics have in common.
 struct report_options {

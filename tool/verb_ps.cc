@@ -7,25 +7,22 @@
 #include <map>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tool/dump_file.h"
 #include "tool/error.h"
+#include "tool/json.h"
 #include "tool/live_file.h"
 #include "tool/live_folder.h"
-#include "tool/model.h"
+#include "tool/options.h"
 #include "tool/output.h"
 #include "tool/verb.h"
 
 namespace m9::tool {
 namespace {
-
-using nlohmann::ordered_json;
 
 struct process {
   live_name name;
@@ -103,18 +100,29 @@ std::vector<process> processes_in(const std::string &folder) {
   return found;
 }
 
-ordered_json process_json(const process &p) {
-  return {{"pid", p.name.pid},
-          {"pid_namespace", p.name.pid_namespace},
-          {"program", p.program},
-          {"state", p.state},
-          {"mode", p.mode},
-          {"live_bytes", p.live_bytes},
-          {"allocations", p.allocations},
-          {"age_seconds", p.age_s},
-          {"incomplete", p.incomplete},
-          {"file", p.name.path},
-          {"marks", p.marks}};
+void print_json(output &out, const std::vector<process> &all) {
+  json_writer json(out);
+  json.begin_array();
+  for (const process &p : all) {
+    json.begin_object();
+    json.member("pid", p.name.pid);
+    json.member("pid_namespace", p.name.pid_namespace);
+    json.member("program", p.program);
+    json.member("state", p.state);
+    json.member("mode", p.mode);
+    json.member("live_bytes", p.live_bytes);
+    json.member("allocations", p.allocations);
+    json.member("age_seconds", p.age_s);
+    json.member("incomplete", p.incomplete);
+    json.member("file", p.name.path);
+    json.key("marks").begin_array();
+    for (const std::string &mark : p.marks)
+      json.value(mark);
+    json.end_array();
+    json.end_object();
+  }
+  json.end_array();
+  json.finish();
 }
 
 std::string age_text(uint64_t s) {
@@ -146,14 +154,10 @@ void ps(const folder_options &options) {
       else
         complain(p.problem);
   output out = standard_output();
-  if (options.json) {
-    ordered_json json = ordered_json::array();
-    for (const process &p : all)
-      json.push_back(process_json(p));
-    out.print("{}\n", json.dump(1, ' ', false, ordered_json::error_handler_t::replace));
-  } else {
+  if (options.json)
+    print_json(out, all);
+  else
     print_processes(out, all);
-  }
   out.finish();
 }
 
@@ -170,9 +174,18 @@ bool remove_remains(const live_name &name, bool dry_run) {
   return dry_run || ::unlink(name.path.c_str()) == 0;
 }
 
+// Its process was killed before the first bytes were written.
+bool never_began(const std::string &path) {
+  struct stat st {};
+  format::header header{};
+  constexpr time_t long_enough = 10; // seconds
+  return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_ctime + long_enough < ::time(nullptr) &&
+         !live_open(path, header) && header.magic[0] == 0;
+}
+
 void gc(const folder_options &options) {
   output out = standard_output();
-  ordered_json json = ordered_json::array();
+  std::vector<std::string> removed;
   uint64_t files = 0, bytes = 0;
   const auto remove = [&](const live_name &name) {
     struct stat st {};
@@ -180,7 +193,7 @@ void gc(const folder_options &options) {
       return false;
     files++;
     bytes += static_cast<uint64_t>(st.st_blocks) * 512;
-    json.push_back(name.path);
+    removed.push_back(name.path);
     return true;
   };
   for (const std::string &folder : folders_of(options)) {
@@ -192,22 +205,30 @@ void gc(const folder_options &options) {
         if (!mark.mark.empty() && mark.path.starts_with(p.name.path + "@"))
           remove(mark);
     }
+    for (const live_name &name : names)
+      if (!options.ended && name.mark.empty() && never_began(name.path))
+        remove(name);
   }
-  if (options.json)
-    out.print("{}\n", json.dump(1, ' ', false, ordered_json::error_handler_t::replace));
-  else
+  if (options.json) {
+    json_writer json(out);
+    json.begin_array();
+    for (const std::string &path : removed)
+      json.value(path);
+    json.end_array();
+    json.finish();
+  } else {
     out.print("{} {} file{}, {}K\n", options.dry_run ? "would remove" : "removed", files, files == 1 ? "" : "s",
               bytes / 1024);
+  }
   out.finish();
 }
 
-CLI::App *add_folder_verb(CLI::App &app, const char *name, const char *about,
-                          const std::shared_ptr<folder_options> &options) {
-  auto *verb = app.add_subcommand(name, about);
-  verb->add_option("DIR", options->folder,
-                   "The folder of live files (default: $XDG_RUNTIME_DIR/malloc9 and /dev/shm/malloc9-UID)")
-      ->type_name("");
-  verb->add_flag("--json", options->json, "Print JSON");
+verb_options add_folder_verb(CLI::App &app, const char *name, const char *about, const char *footer,
+                             folder_options &options) {
+  verb_options verb = add_verb(app, name, about, footer);
+  verb.operand("DIR", options.folder,
+               "The folder of live files (default: $XDG_RUNTIME_DIR/malloc9 and /dev/shm/malloc9-UID)", false);
+  verb.flag("--json", options.json, "Print JSON");
   return verb;
 }
 
@@ -215,20 +236,22 @@ CLI::App *add_folder_verb(CLI::App &app, const char *name, const char *about,
 
 void add_ps(CLI::App &app) {
   auto options = std::make_shared<folder_options>();
-  auto *verb = add_folder_verb(app, "ps", "List the processes that count in live files", options);
-  verb->footer("STATE is alive, ended (by itself) or died: a signal killed it, or it became another program by exec.\n"
-               "AGE is since its file was made; @NAME are its marks.\n\n"
-               "Example:\n  malloc9 run --live -- redis-server &\n  malloc9 ps\n  malloc9 stat redis-server");
-  verb->callback([options] { ps(*options); });
+  verb_options verb =
+      add_folder_verb(app, "ps", "List the processes that count in live files",
+                      "STATE is alive, ended (by itself) or died: a signal killed it, or it became another program by\n"
+                      "exec. AGE is since its file was made; @NAME are its marks.\n\n"
+                      "Example:\n  malloc9 run --live -- redis-server &\n  malloc9 ps\n  malloc9 stat redis-server",
+                      *options);
+  verb.action([options] { ps(*options); });
 }
 
 void add_gc(CLI::App &app) {
   auto options = std::make_shared<folder_options>();
-  auto *verb = add_folder_verb(app, "gc", "Remove the live files of processes that are no more", options);
-  verb->add_flag("--dry-run,-n", options->dry_run, "Only say what would be removed");
-  verb->add_flag("--ended", options->ended, "Keep what is left of processes that died");
-  verb->footer("Marks go with the file that they belong to. --json lists the files.");
-  verb->callback([options] { gc(*options); });
+  verb_options verb = add_folder_verb(app, "gc", "Remove the live files of processes that are no more",
+                                      "Marks go with the file that they belong to. --json lists the files.", *options);
+  verb.flag("--dry-run,-n", options->dry_run, "Only say what would be removed");
+  verb.flag("--ended", options->ended, "Keep what is left of processes that died");
+  verb.action([options] { gc(*options); });
 }
 
 } // namespace m9::tool
