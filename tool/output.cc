@@ -26,6 +26,10 @@ void output::flush() {
 }
 
 bool output::write_all() {
+  if (to != nullptr) {
+    to->append(pending);
+    return true;
+  }
   for (size_t done = 0; done < pending.size();) {
     const ssize_t n = ::write(fd, pending.data() + done, pending.size() - done);
     if (n < 0 && errno == EINTR)

@@ -16,6 +16,8 @@ class output {
 public:
   // `name` is what errors call it.
   output(int descriptor, std::string name) : fd(descriptor), name_(std::move(name)) {}
+  // Into a text, which has all of it after finish().
+  explicit output(std::string &text) : to(&text) {}
   output(const output &) = delete;
   output &operator=(const output &) = delete;
 
@@ -34,7 +36,8 @@ private:
   static constexpr size_t flush_at = 64 * 1024;
   void flush();
   bool write_all(); // false: errno says why
-  int fd;
+  int fd = -1;
+  std::string *to = nullptr; // or: where there is no descriptor
   std::string name_;
   std::string pending;
   int failed = 0; // errno of a failed write

@@ -9,8 +9,8 @@
 
 namespace m9::tool {
 
-void declare_target(verb_options &verb, std::string &to, const std::string &name) {
-  verb.operand(name, to, "Statistics that a program wrote (MALLOC9_CONF=dump:FILE, malloc9 run --dump)");
+void declare_target(verb_options &verb, std::string &to, const std::string &name, bool required) {
+  verb.operand(name, to, "Statistics that a program wrote (MALLOC9_CONF=dump:FILE, malloc9 run --dump)", required);
 }
 
 void declare_names(verb_options &verb, names_choice &to) {

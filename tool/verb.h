@@ -42,7 +42,7 @@ void add_export(CLI::App &app);
 void add_completion(command &malloc9); // of all verbs
 
 // The statistics that a verb is about: whatever dump_load() takes.
-void declare_target(verb_options &verb, std::string &to, const std::string &name = "TARGET");
+void declare_target(verb_options &verb, std::string &to, const std::string &name = "TARGET", bool required = true);
 
 // Whence a verb takes the names of functions.
 struct names_choice {

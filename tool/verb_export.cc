@@ -7,6 +7,7 @@
 #include "tool/dump_file.h"
 #include "tool/error.h"
 #include "tool/export.h"
+#include "tool/listen.h"
 #include "tool/options.h"
 #include "tool/output_file.h"
 #include "tool/tree.h"
@@ -16,8 +17,9 @@ namespace m9::tool {
 namespace {
 
 struct export_options {
-  std::string target, format, output, by = "type", weight = "memuse";
+  std::string target, format, output, listen, by = "type", weight = "memuse";
   uint64_t top = UINT64_MAX;
+  std::vector<std::string> folders;
   names_choice names;
 };
 
@@ -57,6 +59,22 @@ void export_file(const export_options &options) {
     complain("note: " + problem);
 }
 
+void listen(const export_options &options) {
+  if (!options.target.empty() || !options.format.empty() || !options.output.empty())
+    throw error("export: --listen is about all processes, and goes without TARGET, --format and --output");
+  listen_and_serve({options.listen, options.folders, options.by, options.top, naming_of(options.names)});
+}
+
+void export_or_listen(const export_options &options) {
+  if (!options.listen.empty())
+    return listen(options);
+  if (options.target.empty())
+    throw error("export: which statistics? (malloc9 export TARGET --format FORMAT, or --listen ADDRESS:PORT)");
+  if (options.format.empty())
+    throw error("export: --format is required (malloc9 export --help lists them)");
+  export_file(options);
+}
+
 } // namespace
 
 void add_export(CLI::App &app) {
@@ -65,18 +83,22 @@ void add_export(CLI::App &app) {
                "pprof: go tool pprof; folded: flamegraph.pl; speedscope: speedscope.app; allocinfo: Linux's\n"
                "/proc/allocinfo; prometheus: its text format; csv; malloc_stats: FreeBSD's kern.malloc_stats.\n"
                "--by and --top are for csv and prometheus, --weight for folded.\n\n"
-               "Example:\n  malloc9 export t.m9 --format pprof -o t.pb.gz\n  go tool pprof -top t.pb.gz");
+               "Example:\n  malloc9 export t.m9 --format pprof -o t.pb.gz\n  go tool pprof -top t.pb.gz\n"
+               "  malloc9 export --listen 127.0.0.1:9105 --by function");
   auto options = std::make_shared<export_options>();
-  declare_target(verb, options->target);
+  declare_target(verb, options->target, "TARGET", false);
   verb.choice("--format", options->format,
-              {"pprof", "folded", "speedscope", "allocinfo", "prometheus", "csv", "malloc_stats"}, "The format", true);
+              {"pprof", "folded", "speedscope", "allocinfo", "prometheus", "csv", "malloc_stats"}, "The format");
+  verb.text("--listen", options->listen, "Serve /metrics and /debug/pprof/heap of all processes that count in files",
+            "ADDR:PORT");
+  verb.texts("--dir", options->folders, "For --listen: where the files are (may be repeated)", "DIR");
   verb.text("-o,--output", options->output, "Where it goes [standard output]", "FILE");
   verb.choice("--by", options->by, {"type", "function", "file", "module"},
               "What belongs together; files are the source's [type]");
   verb.number("--top", options->top, "Only the first N, by live bytes");
   verb.choice("--weight", options->weight, {"requests", "bytes", "inuse", "memuse"}, "What is added up [memuse]");
   declare_names(verb, options->names);
-  verb.action([options] { export_file(*options); });
+  verb.action([options] { export_or_listen(*options); });
 }
 
 } // namespace m9::tool
