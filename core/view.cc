@@ -390,18 +390,4 @@ view_half view_allocs(const statistics_view &view, const format::cell_entry &cel
   return {count, zone_size ? count * zone_size : counter_at(view, cell, cpu, 2)};
 }
 
-const char *view_mode_name(format::run_mode mode) {
-  switch (mode) {
-  case format::run_mode::boot:
-    return "boot";
-  case format::run_mode::rseq:
-    return "rseq";
-  case format::run_mode::fallback:
-    return "fallback";
-  case format::run_mode::compact:
-    return "compact";
-  }
-  return "unknown";
-}
-
 } // namespace m9

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The sums of a view: what each type did and holds.
+// The sums of a view: what each type did and holds; and what its modes are called.
 #include "core/view.h"
 
 namespace m9 {
@@ -64,5 +64,19 @@ uint64_t type_frees(const type_sum &sum) {
 
 uint64_t type_inuse(const type_sum &sum) { return beyond(sum.numallocs, sum.numfrees); }
 uint64_t type_memuse(const type_sum &sum) { return beyond(sum.memalloced, sum.memfreed); }
+
+const char *view_mode_name(format::run_mode mode) {
+  switch (mode) {
+  case format::run_mode::boot:
+    return "boot";
+  case format::run_mode::rseq:
+    return "rseq";
+  case format::run_mode::fallback:
+    return "fallback";
+  case format::run_mode::compact:
+    return "compact";
+  }
+  return "unknown";
+}
 
 } // namespace m9
