@@ -32,7 +32,9 @@ struct cell_info {
 static_assert(sizeof(cell_info) == 16);
 
 constexpr unsigned window_of_zone(unsigned c) { return c == large_zone ? 6 : c % 6; }
-constexpr unsigned window_slot(unsigned c) { return c == large_zone ? 0 : 7 - c / 6; }
+// Small classes last in the window's first page, away from the first items of a slab (shim/percpu_layout.h, lines).
+constexpr unsigned window_slot(unsigned c) { return c == large_zone ? 0 : (window_of_zone(c) < 2 ? 7 : 6) - c / 6; }
+static_assert(window_slot(zone_count - 1) == 0 && window_slot(zone_count - 3) == 0);
 constexpr uint32_t window_offset(unsigned w) { return uint32_t(cells_offset) + w * window_bytes; }
 // Windows begin at multiples of a power of two, so their hot first cells would share cache sets.
 constexpr uint32_t window_shift(unsigned w) { return w < 6 ? w * 80 : 0; }

@@ -104,7 +104,7 @@ void inherited_forget_unknown() {
 bool inherited_prepare() { return take(for_child, true) || (drop(for_child), false); }
 
 void inherited_add(uint64_t cell, uint64_t delta) {
-  unsigned w = unsigned((cell - cells_offset) / window_bytes);
+  auto w = unsigned((cell - cells_offset) / window_bytes);
   uint64_t at = cell - window_offset(w);
   if (w < window_count && for_child.memory && at + 8 <= for_child.sizes[w])
     for_child.copies[w][at / 8] += delta;

@@ -46,6 +46,7 @@ struct keg {
   mutex lock{lock_rank::zone};
   bool ready = false;             // (z) areas and sets exist
   bool exhausted = false;         // (z) the kernel refused memory; cleared by the next success
+  bool filled = false;            // (z) the last move between a CPU and the bucket was to the CPU
   uint32_t slab_items = 0;        // a power of two (i)
   uint32_t slab_shift = 0;        // log2 of it (i)
   uint32_t record_bytes = 0;      // from one slab record to the next (i)
@@ -58,8 +59,7 @@ struct keg {
   index_set dirty;                // (z)
   uint32_t *bucket = nullptr;     // free items, the newest last (z) // uz_domain's bucket list
   uint32_t bucket_count = 0;      // (z)
-  uint32_t batch = 0;             // items that the last move between a CPU and the bucket was to have (z)
-  bool filled = false;            // that move was to the CPU (z)
+  uint32_t batch = 0;             // items that this move was to have (z)
   std::atomic<int> last_cpu = -1; // that used the bucket (a) relaxed
   uint64_t fails = 0, sleeps = 0; // (z)
   // The areas that grow with the number of slabs, and how much of each is open. Compact mode has a table instead.

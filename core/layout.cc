@@ -104,7 +104,7 @@ bool area_open(area &a, size_t need, size_t step) {
   uintptr_t to = a.start + need;
   if (to <= a.open)
     return true;
-  size_t more = a.open - (a.start & ~(page - 1));
+  size_t more = a.open > a.start ? a.open - (a.start & ~(page - 1)) : 0;
   to = round_up(to + (more > 1024 * 1024 ? 1024 * 1024 : more), step > page ? step : page);
   if (to > a.end)
     to = a.end;

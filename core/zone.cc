@@ -153,8 +153,10 @@ void *malloc_refill(unsigned c, uint64_t cell) {
 
 void free_full(const zone &z, uint64_t index, uint64_t cell) {
   verbs v = heap_verbs();
-  if (percpu_push_and_count(v, z.cache, zone_owner(z), index, cell) ||
-      percpu_push_and_count(v, z.homeward, zone_owner(z), index, cell))
+  if (percpu_push_and_count(v, z.cache, zone_owner(z), index, cell))
+    return;
+  // Not looked at before it may hold something: its page would be there then.
+  if (domain_here(v) != zone_domain(zone_number(z)) && percpu_push_and_count(v, z.homeward, zone_owner(z), index, cell))
     return;
   if (v != verbs::none) {
     cpu_ensure_open();

@@ -101,6 +101,9 @@ dump_file dump_load(const std::string &target) {
     if (::fstat(r.fd.get(), &st) == 0 && S_ISREG(st.st_mode) && static_cast<uint64_t>(st.st_size) < header.file_size)
       r.fail(
           fmt::format("the file is cut short: {} bytes of {} (at byte {})", st.st_size, header.file_size, st.st_size));
+    if (header.file_size > dump_max_size)
+      r.fail(fmt::format("{} bytes, more than the {} that this program reads (at byte {})", header.file_size,
+                         dump_max_size, offsetof(format::header, file_size)));
     if (is_live_file(r.fd.get(), header)) {
       live_image image = live_read(r.fd.get(), path);
       dump.memory = std::move(image.memory);
@@ -108,9 +111,6 @@ dump_file dump_load(const std::string &target) {
       say_what_is_missing(dump);
       return dump;
     }
-    if (header.file_size > dump_max_size)
-      r.fail(fmt::format("{} bytes, more than the {} that this program reads (at byte {})", header.file_size,
-                         dump_max_size, offsetof(format::header, file_size)));
     auto whole = words_for(r, header.file_size);
     std::memcpy(whole.get(), dump.memory.get(), size);
     size += r.read_some(reinterpret_cast<char *>(whole.get()) + size, header.file_size - size);

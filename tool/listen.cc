@@ -107,12 +107,12 @@ void declare_pages(httplib::Server &server, const listen_options &options) {
     response.set_content(metrics_page(options), "text/plain; version=0.0.4; charset=utf-8");
   });
   server.Get("/debug/pprof/heap", [&](const httplib::Request &request, httplib::Response &response) {
-    std::string bytes = profile(options, request.get_param_value("pid"));
+    const std::string bytes = profile(options, request.get_param_value("pid"));
     response.status = bytes.empty() ? 404 : 200;
     if (bytes.empty())
       response.set_content("no such process has statistics here\n", "text/plain");
     else
-      response.set_content(std::move(bytes), "application/octet-stream");
+      response.set_content(bytes, "application/octet-stream");
   });
 }
 
@@ -135,9 +135,7 @@ void listen_and_serve(const listen_options &options) {
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   });
   declare_pages(server, options);
-  const int bound = port == 0                                 ? server.bind_to_any_port(host.c_str())
-                    : server.bind_to_port(host.c_str(), port) ? port
-                                                              : -1;
+  const int bound = port == 0 ? server.bind_to_any_port(host) : server.bind_to_port(host, port) ? port : -1;
   if (bound < 0)
     throw error(fmt::format("--listen {}: {}", printable(options.address), errno_text(errno)), exit_failed);
   complain(fmt::format("listening on {}:{}", printable(options.address.substr(0, colon)), bound));

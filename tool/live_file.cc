@@ -327,7 +327,9 @@ live_image live_read(int fd, const std::string &path) {
   const bool alive = live_is_alive(fd);
   const mapped_file file(fd, static_cast<size_t>(st.st_size));
   if (file.data() == nullptr)
-    fail(errno_text(errno));
+    fail(errno == ENOMEM ? fmt::format("its {} bytes do not fit into memory (at byte {})", st.st_size,
+                                       offsetof(format::header, file_size))
+                         : errno_text(errno));
   live_reader r(file, fd);
   const auto guarded = [&](void (*step)(void *)) {
     if (!read_guarded(file, step, &r))

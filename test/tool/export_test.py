@@ -164,7 +164,7 @@ def malloc_stats():
 def outputs():
     with folder() as path:
         dump = dumped(path, "plain")
-        malloc9("export", dump, status=2, errors="malloc9: --format is required (malloc9 --help tells more)\n")
+        malloc9("export", dump, status=2, errors="malloc9: export: --format is required (malloc9 export --help lists them)\n")
         malloc9("export", dump, "--format", "csv", "-o", path("none", "x"), status=2,
                 errors=f"malloc9: {path('none', 'x')}: No such file or directory\n")
         malloc9("export", dump, "--format", "csv", "-o", "/dev/full", status=1,

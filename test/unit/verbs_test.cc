@@ -163,7 +163,7 @@ void hammer(verbs v, int steps, bool drains) {
       for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
         uint64_t owner = percpu_cache_owner(cpu, cache), next = owner_of(uint32_t(drained.size() / 64));
         uint32_t n = 0;
-        percpu_drain(v, cpu, cache, buffer, n, owner ? next : 0);
+        percpu_drain(v, cpu, cache, buffer, n, owner && drained.size() % 16 == 0 ? next : 0);
         for (uint32_t i = 0; i < n; i++) {
           w.strangers += owner_of(buffer[i]) != owner;
           take(w, buffer[i], 99);
