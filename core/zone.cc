@@ -167,12 +167,20 @@ void free_full(const zone &z, uint64_t index, uint64_t cell) {
   percpu_add(v, cell + 8, 1);
 }
 
+namespace {
+// Whether a CPU's cache holds items of a zone. Homeward ones are not looked at before there can be any in them: their
+// pages would be there then.
+bool cache_is_of(int cpu, uint32_t cache, const zone &z) {
+  return (cache == z.cache || percpu_has_domains()) && percpu_cache_owner(cpu, cache) == zone_owner(z);
+}
+} // namespace
+
 void zone_drain(unsigned n, verbs v) {
   keg &k = kegs[n];
   keg_trim_bucket(k, n, 0);
   for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
     for (uint32_t cache : {zones[n].cache, zones[n].homeward}) {
-      if (percpu_cache_owner(cpu, cache) != zone_owner(zones[n]))
+      if (!cache_is_of(cpu, cache, zones[n]))
         continue;
       percpu_drain(v, cpu, cache, k.bucket, k.bucket_count, 0);
       keg_trim_bucket(k, n, 0);
@@ -183,7 +191,7 @@ uint64_t zone_cached(unsigned n) {
   uint64_t items = kegs[n].bucket_count;
   for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
     for (uint32_t cache : {zones[n].cache, zones[n].homeward})
-      if (percpu_cache_owner(cpu, cache) == zone_owner(zones[n]))
+      if (cache_is_of(cpu, cache, zones[n]))
         items += percpu_cache_count(cpu, cache);
   return items;
 }

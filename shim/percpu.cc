@@ -100,6 +100,8 @@ int percpu_current() {
 
 unsigned percpu_domain(int cpu) { return cpu < 0 ? 0 : unsigned(cpu) & domains.load(std::memory_order_relaxed); }
 
+bool percpu_has_domains() { return domains.load(std::memory_order_relaxed) != 0; }
+
 bool percpu_split_domains() { return domains.exchange(domain_count - 1, std::memory_order_relaxed) == 0; }
 
 void percpu_pretend_ids(int n) { fake_ids = n; }
