@@ -92,6 +92,11 @@ def client(s, bodies, context, rounds, errors):
         errors.append(error)
 
 
+def workers(master):
+    with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as children:
+        return set(children.read().split())
+
+
 @case("nginx")
 def nginx(s):
     make_certificate(s, s.run_plain)
@@ -110,10 +115,13 @@ def nginx(s):
                for n in range(6)]
     for thread in clients:
         thread.start()
-    time.sleep(0.5)
+    time.sleep(0.1)
+    first = workers(server.proc.pid)
     server.proc.send_signal(signal.SIGHUP)  # new workers, and the old ones end when they are idle
     for thread in clients:
         thread.join()
+    # On a fast machine the clients may end before the signal has come to anything.
+    server.wait_for(lambda: workers(server.proc.pid) and not workers(server.proc.pid) & first, "new workers alone")
     s.check(not errors, f"clients: {errors}")
     server.finish(signal.SIGQUIT, allocs=200)
     # Counted at the end: a worker writes a line after the client has the last byte.

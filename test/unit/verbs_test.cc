@@ -158,16 +158,24 @@ void hammer(verbs v, int steps, bool drains) {
     });
   std::vector<uint32_t> drained;
   std::thread drainer([&] {
-    uint32_t buffer[most];
+    uint32_t buffer[most], turn = 0;
     while (drains && !stop)
       for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
-        uint64_t owner = percpu_cache_owner(cpu, cache), next = owner_of(uint32_t(drained.size() / 64));
+        uint64_t owner = percpu_cache_owner(cpu, cache), next = owner_of(turn++ / 16);
         uint32_t n = 0;
-        percpu_drain(v, cpu, cache, buffer, n, owner && drained.size() % 16 == 0 ? next : 0);
+        percpu_drain(v, cpu, cache, buffer, n, owner && turn % 16 == 0 ? next : 0);
         for (uint32_t i = 0; i < n; i++) {
           w.strangers += owner_of(buffer[i]) != owner;
           take(w, buffer[i], 99);
           drained.push_back(buffer[i]);
+        }
+        for (size_t left = drained.size(); left > 0; left--) { // most go back to a cache, if one of theirs is here
+          uint32_t index = drained[left - 1];
+          leave(w, index);
+          if (percpu_push_many(v, cache, owner_of(index), &index, 1) == 1)
+            drained.erase(drained.begin() + std::ptrdiff_t(left - 1));
+          else
+            take(w, index, 99);
         }
         std::this_thread::yield();
       }
