@@ -26,7 +26,7 @@ void zone_purge(verbs v, unsigned n) {
   locked guard(k.lock);
   if (!k.ready)
     return;
-  zone_drain(n, v);
+  zone_drain(k, n, v);
   keg_purge_to(k, n, 0);
 }
 

@@ -93,9 +93,9 @@ void keg_purge_to(keg &k, unsigned n, uint64_t keep) M9_REQUIRES(k.lock);
 void keg_describe(unsigned n);
 
 // What CPUs hold of a zone, and the bucket, go into its slabs.
-void zone_drain(unsigned n, verbs v) M9_REQUIRES(kegs[n].lock);
-// How many items these hold; exact only while nobody uses them.
-uint64_t zone_cached(unsigned n) M9_REQUIRES(kegs[n].lock);
+void zone_drain(keg &k, unsigned n, verbs v) M9_REQUIRES(k.lock);
+// How many items these hold; exact only under the lock, and while nobody uses them.
+uint64_t zone_cached(unsigned n);
 
 // After a fork that left the lock held by a thread that does not exist here: forget what may be half changed.
 void keg_abandon(keg &k);

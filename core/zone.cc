@@ -42,7 +42,7 @@ void bucket_bound(keg &k, unsigned n) M9_REQUIRES(k.lock) {
 }
 
 // A CPU's cache of a class becomes that of the zone that the CPU's domain allocates from; what is in it goes home.
-void cache_change_owner(unsigned c, int cpu, verbs v) {
+void cache_change_owner(unsigned c, int cpu, verbs v) M9_UNCHECKED {
   const zone &to = zones[zone_of(c, percpu_domain(cpu))];
   uint64_t owner = percpu_cache_owner(cpu, to.cache);
   if (owner == 0 || owner == zone_owner(to))
@@ -175,8 +175,7 @@ bool cache_is_of(int cpu, uint32_t cache, const zone &z) {
 }
 } // namespace
 
-void zone_drain(unsigned n, verbs v) {
-  keg &k = kegs[n];
+void zone_drain(keg &k, unsigned n, verbs v) {
   keg_trim_bucket(k, n, 0);
   for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
     for (uint32_t cache : {zones[n].cache, zones[n].homeward}) {
