@@ -47,20 +47,20 @@ struct keg {
   bool ready = false;             // (z) areas and sets exist
   bool exhausted = false;         // (z) the kernel refused memory; cleared by the next success
   bool filled = false;            // (z) the last move between a CPU and the bucket was to the CPU
+  uint32_t batch = 0;             // items that this move was to have (z)
   uint32_t slab_items = 0;        // a power of two (i)
   uint32_t slab_shift = 0;        // log2 of it (i)
   uint32_t record_bytes = 0;      // from one slab record to the next (i)
   uint32_t slabs = 0;             // slabs made so far; numbers below exist (z)
   uint32_t slabs_most = 0;        // that fit the address range (i)
   uint32_t first = 0;             // (i)
+  uint32_t bucket_count = 0;      // (z)
+  std::atomic<int> last_cpu = -1; // that used the bucket (a) relaxed
+  uint32_t *bucket = nullptr;     // free items, the newest last (z) // uz_domain's bucket list
   uint64_t items_out = 0;         // (z)
   uint64_t slabs_idle = 0;        // members of `dirty` (z)
   index_set available;            // (z)
   index_set dirty;                // (z)
-  uint32_t *bucket = nullptr;     // free items, the newest last (z) // uz_domain's bucket list
-  uint32_t bucket_count = 0;      // (z)
-  uint32_t batch = 0;             // items that this move was to have (z)
-  std::atomic<int> last_cpu = -1; // that used the bucket (a) relaxed
   uint64_t fails = 0, sleeps = 0; // (z)
   // The areas that grow with the number of slabs, and how much of each is open. Compact mode has a table instead.
   area items = {}, tags = {}, records = {};
