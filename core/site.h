@@ -71,7 +71,7 @@ struct sized {
 constexpr uint64_t sites_direct_count = 4096;
 struct alignas(4096) lookup_tables {
   site direct[sites_direct_count];
-  char unused[0x908];
+  char unused[0x908]; // entries at other page offsets than the items of their sizes (shim/percpu_layout.h, lines)
   sized of_16[small_size_max / 16 + 1]; // by (size + 15) / 16, for sizes up to small_size_max (b)
   sized of_class[zone_count];           // (b)
 };

@@ -102,7 +102,13 @@ unsigned percpu_domain(int cpu) { return cpu < 0 ? 0 : unsigned(cpu) & domains.l
 
 bool percpu_has_domains() { return domains.load(std::memory_order_relaxed) != 0; }
 
-bool percpu_split_domains() { return domains.exchange(domain_count - 1, std::memory_order_relaxed) == 0; }
+// A cache changes hands only when it can be stopped: without membarrier it would stay another domain's, and its CPU
+// would have none.
+bool percpu_split_domains(verbs v) {
+  if (percpu_has_domains() || (v == verbs::rseq && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ) != 0))
+    return false;
+  return domains.exchange(domain_count - 1, std::memory_order_relaxed) == 0;
+}
 
 void percpu_pretend_ids(int n) { fake_ids = n; }
 void percpu_fake(int cpu) { fake_cpu = cpu; }

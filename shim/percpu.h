@@ -29,7 +29,7 @@ void percpu_use(verbs v);
 int percpu_current();                                            // CPU id, or -1
 unsigned percpu_domain(int cpu);                                 // 0 until CPUs have domains, and for -1
 bool percpu_has_domains();                                       // whether they have
-bool percpu_split_domains();                                     // from now on they have; false: they had before
+bool percpu_split_domains(verbs v);                              // from now on they have; false: they had, or cannot
 uint64_t percpu_block_of(int cpu);                               // address; -1 is the shared block
 bool percpu_open_range(int cpu, uint64_t offset, uint64_t size); // makes a part of a block writable
 void percpu_mark_opened(int cpu);
