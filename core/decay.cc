@@ -16,9 +16,14 @@ namespace {
 
 std::atomic<uint32_t> decay_time{1000};        // ms (a) relaxed
 std::atomic<int64_t> idle_slabs, idle_extents; // bytes (a) relaxed
+std::atomic<uint64_t> grown;                   // bytes, not made up for yet (a) relaxed
 std::atomic<uint32_t> last_tick, last_drain;   // decay_now() (a) relaxed
 
 constexpr uint64_t idle_least = 8 * 1024 * 1024;
+// What growth leaves alone: memory that may be wanted at once, and a small heap's.
+constexpr uint64_t idle_kept = 1024 * 1024;
+constexpr uint32_t settle_ms = 16;
+constexpr uint64_t growth_step = 256 * 1024;
 
 // Gives back all that a zone has and no program holds.
 void zone_purge(verbs v, unsigned n) {
@@ -36,6 +41,8 @@ void decay_configure(uint32_t decay_ms) { decay_time.store(decay_ms, std::memory
 void decay_account(int64_t slab_bytes) { idle_slabs.fetch_add(slab_bytes, std::memory_order_relaxed); }
 void decay_account_extents(int64_t bytes) { idle_extents.fetch_add(bytes, std::memory_order_relaxed); }
 
+void decay_grew(uint64_t bytes) { grown.fetch_add(bytes, std::memory_order_relaxed); }
+
 uint64_t decay_idle() {
   int64_t bytes = idle_slabs.load(std::memory_order_relaxed) + idle_extents.load(std::memory_order_relaxed);
   return bytes > 0 ? uint64_t(bytes) : 0;
@@ -52,7 +59,35 @@ bool decay_over() {
 
 uint32_t decay_now() { return uint32_t(clock_coarse_ms()); }
 
+namespace {
+// As much as has grown, of what has been idle for a moment.
+void growth_make_up() {
+  uint64_t want = grown.load(std::memory_order_relaxed);
+  if (want < growth_step || !grown.compare_exchange_strong(want, 0, std::memory_order_relaxed))
+    return;
+  uint64_t idle = decay_idle();
+  if (idle <= idle_kept)
+    return;
+  if (want > idle - idle_kept)
+    want = idle - idle_kept;
+  uint32_t before = decay_now() - settle_ms;
+  for (unsigned n = 0; n < zones_all && want > 0; n++) {
+    keg &k = kegs[n];
+    if (k.slabs_idle == 0)
+      continue;
+    locked guard(k.lock);
+    uint64_t given = keg_purge_old(k, n, before, want);
+    want -= given < want ? given : want;
+  }
+  if (want == 0 || decay_idle_extents() == 0)
+    return;
+  locked guard(extents_lock);
+  extents_purge_old(before, want);
+}
+} // namespace
+
 void decay_tick() {
+  growth_make_up();
   uint32_t now = decay_now(), last = last_tick.load(std::memory_order_relaxed);
   uint32_t age = decay_time.load(std::memory_order_relaxed);
   if (now - last < age / 8 + 1 || decay_idle() == 0)
@@ -65,7 +100,7 @@ void decay_tick() {
     if (k.slabs_idle == 0)
       continue;
     locked guard(k.lock);
-    keg_purge_old(k, n, now - age);
+    keg_purge_old(k, n, now - age, UINT64_MAX);
   }
   locked guard(extents_lock);
   // What CPUs keep is seen once per age, and old one age later.
@@ -73,7 +108,7 @@ void decay_tick() {
     last_drain.store(now, std::memory_order_relaxed);
     large_caches_drain(heap_verbs());
   }
-  extents_purge_old(now - age);
+  extents_purge_old(now - age, UINT64_MAX);
 }
 
 bool decay_everything() {

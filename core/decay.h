@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // When memory goes back to the kernel. Idle memory (slabs wholly free, free extents) is given back once it has been
-// idle for decay_ms, by whichever slow path comes by then, and at once where there is too much of it (decay_over,
-// extents_dirty_over): no helper thread, and a program that falls asleep keeps little.
+// idle for decay_ms, by whichever slow path comes by then, at once where there is too much of it (decay_over,
+// extents_idle_limit), and where something else grows: what a program takes of the kernel for one size, it gives back of
+// another, so that its peak is not the sum of each size's. No helper thread; a program that falls asleep keeps little.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +15,8 @@ void decay_configure(uint32_t decay_ms);
 // Idle memory that came or went.
 void decay_account(int64_t slab_bytes);
 void decay_account_extents(int64_t bytes);
+// Pages that hold nothing yet, and will.
+void decay_grew(uint64_t bytes);
 uint64_t decay_idle(); // bytes, of both
 uint64_t decay_idle_extents();
 bool decay_over();    // more slabs are idle than should be kept

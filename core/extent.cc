@@ -176,6 +176,8 @@ extent *extent_find_and_take(uint32_t pages, size_t alignment, bool &zeroed) {
   for (extent_set &s : sets)
     if (extent *e = set_find(s, pages, alignment, at)) {
       zeroed = e->state == extent_state::clean;
+      if (zeroed)
+        decay_grew(size_t{pages} * page());
       return extent_carve(e, at, pages);
     }
   return nullptr;
@@ -352,9 +354,10 @@ slab *extent_slab_of(uintptr_t address) {
   return e && e->state == extent_state::slab ? e->owner : nullptr;
 }
 
-void extents_purge_old(uint32_t before) {
+void extents_purge_old(uint32_t before, uint64_t most) {
+  uint64_t least = sets[0].bytes > most ? sets[0].bytes - most : 0;
   for (extent *bin : sets[0].bins)
-    for (extent *e = bin, *next; e; e = next) {
+    for (extent *e = bin, *next; e && sets[0].bytes > least; e = next) {
       next = e->next;
       if (int32_t(e->freed - before) <= 0 && !extent_purge(e))
         return;

@@ -13,12 +13,6 @@ namespace m9 {
 
 constinit keg kegs[zones_all];
 
-slab *keg_slab(const keg &k, uint32_t number) {
-  if (k.table)
-    return k.table[number];
-  return reinterpret_cast<slab *>(k.records.start + size_t{number} * k.record_bytes);
-}
-
 void keg_describe(unsigned n) {
   keg &k = kegs[n];
   k.slab_items = class_slab_items(zone_class(n));
@@ -29,29 +23,13 @@ void keg_describe(unsigned n) {
 
 namespace {
 
-// The sets and the bucket, at the first use of the zone.
-bool keg_start(keg &k, unsigned n) M9_REQUIRES(k.lock) {
-  uint32_t capacity = layout_is_compact() ? 1024 : k.slabs_most;
-  void *available = meta_alloc(index_set::bytes_for(capacity));
-  void *dirty = meta_alloc(index_set::bytes_for(capacity));
-  auto *bucket =
-      static_cast<uint32_t *>(meta_alloc((bucket_most(n) + cache_most(zone_class(n)) + 1) * sizeof(uint32_t)));
-  slab **table = layout_is_compact() ? static_cast<slab **>(meta_alloc(capacity * sizeof(slab *))) : nullptr;
-  if (!available || !dirty || !bucket || (layout_is_compact() && !table))
-    return false;
-  k.available.init(available, capacity);
-  k.dirty.init(dirty, capacity);
-  k.bucket = bucket;
-  k.table = table;
-  k.ready = true;
-  return true;
-}
+constexpr uint32_t capacity_first = 64; // of the sets and the table
 
-// Compact mode starts with small sets; twice the room each time.
+// Larger sets and a larger table, at first of no slabs; what they replace stays where it is, for readers without lock.
 bool sets_grow(keg &k) M9_REQUIRES(k.lock) {
-  uint32_t capacity = k.available.capacity() * 2;
-  if (!k.table || capacity > k.slabs_most)
-    return false;
+  uint32_t capacity = k.table ? k.available.capacity() * 2 : capacity_first;
+  if (capacity > k.slabs_most)
+    capacity = k.slabs_most;
   void *available = meta_alloc(index_set::bytes_for(capacity));
   void *dirty = meta_alloc(index_set::bytes_for(capacity));
   auto **table = static_cast<slab **>(meta_alloc(capacity * sizeof(slab *)));
@@ -62,23 +40,31 @@ bool sets_grow(keg &k) M9_REQUIRES(k.lock) {
   sets[0].insert_all(k.available);
   sets[1].init(dirty, capacity);
   sets[1].insert_all(k.dirty);
-  __builtin_memcpy(table, k.table, k.slabs * sizeof(slab *));
+  if (k.slabs > 0)
+    __builtin_memcpy(table, k.table, k.slabs * sizeof(slab *));
   k.available = sets[0];
   k.dirty = sets[1];
-  k.table = table;
+  std::atomic_ref(k.table).store(table, std::memory_order_release);
   return true;
+}
+
+// The sets, the table and the bucket, at the first use of the zone.
+bool keg_start(keg &k, unsigned n) M9_REQUIRES(k.lock) {
+  k.bucket = static_cast<uint32_t *>(meta_alloc((bucket_most(n) + cache_most(zone_class(n)) + 1) * sizeof(uint32_t)));
+  k.ready = k.bucket && sets_grow(k);
+  return k.ready;
 }
 
 slab *slab_make(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   uint32_t number = k.slabs;
   if (number >= k.slabs_most || (number >= k.available.capacity() && !sets_grow(k)))
     return nullptr;
-  slab *s = layout_slab(n, number);
+  slab *&s = k.table[number]; // made before, where the kernel refused the rest
   if (!s)
+    s = static_cast<slab *>(meta_alloc(k.record_bytes));
+  if (!s || !layout_slab(n, number, *s))
     return nullptr;
-  if (k.table)
-    k.table[number] = s;
-  k.slabs = number + 1;
+  std::atomic_ref(k.slabs).store(number + 1, std::memory_order_release);
   k.available.insert(number);
   live_zone(zone_class(n));
   return s;
@@ -115,6 +101,8 @@ uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock
     k.slabs_idle--;
     decay_account(-int64_t(class_slab_bytes(zone_class(s.zone))));
   }
+  if (!s.used)
+    decay_grew(class_slab_bytes(zone_class(s.zone)));
   s.used = true;
   s.out = uint16_t(s.out + taken);
   k.items_out += taken;
@@ -180,10 +168,15 @@ bool slab_purge(keg &k, unsigned n, uint32_t number) M9_REQUIRES(k.lock) {
 }
 } // namespace
 
-void keg_purge_old(keg &k, unsigned n, uint32_t before) {
-  for (uint32_t number = k.dirty.next(0); number != index_set::none; number = k.dirty.next(number + 1))
-    if (int32_t(keg_slab(k, number)->emptied - before) <= 0 && !slab_purge(k, n, number))
-      return;
+uint64_t keg_purge_old(keg &k, unsigned n, uint32_t before, uint64_t most) {
+  uint64_t bytes = 0;
+  for (uint32_t number = k.dirty.next(0); number != index_set::none && bytes < most; number = k.dirty.next(number + 1))
+    if (int32_t(keg_slab(k, number)->emptied - before) <= 0) {
+      if (!slab_purge(k, n, number))
+        break;
+      bytes += class_slab_bytes(zone_class(n));
+    }
+  return bytes;
 }
 
 void keg_purge_to(keg &k, unsigned n, uint64_t keep) {

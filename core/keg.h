@@ -10,6 +10,7 @@
 //   slab in `available` <=> slab.out < k.slab_items
 //   slab in `dirty` <=> slab.out == 0 and its pages may hold memory
 // In compact mode slabs are extents found on demand, so `slab.base` says where they are; else they follow the base.
+// The sets and the table start small and double: most zones of most programs have a handful of slabs.
 #pragma once
 
 #include <atomic>
@@ -50,7 +51,7 @@ struct keg {
   uint32_t batch = 0;             // items that this move was to have (z)
   uint32_t slab_items = 0;        // a power of two (i)
   uint32_t slab_shift = 0;        // log2 of it (i)
-  uint32_t record_bytes = 0;      // from one slab record to the next (i)
+  uint32_t record_bytes = 0;      // of a slab's record (i)
   uint32_t slabs = 0;             // slabs made so far; numbers below exist (z)
   uint32_t slabs_most = 0;        // that fit the address range (i)
   uint32_t first = 0;             // (i)
@@ -62,9 +63,9 @@ struct keg {
   index_set available;            // (z)
   index_set dirty;                // (z)
   uint64_t fails = 0, sleeps = 0; // (z)
-  // The areas that grow with the number of slabs, and how much of each is open. Compact mode has a table instead.
-  area items = {}, tags = {}, records = {};
-  slab **table = nullptr; // compact: by number (z)
+  slab **table = nullptr;         // the records, by number; as long as the sets (z)
+  // What grows with the number of slabs, and how much of each is open. Compact mode has none.
+  area items = {}, tags = {};
 };
 
 extern keg kegs[zones_all]; // one per zone
@@ -74,8 +75,8 @@ constexpr uint32_t bucket_most(unsigned n) { return cache_most(zone_class(n)) * 
 
 inline size_t slab_bitmap_words(const keg &k) { return (k.slab_items + 63) / 64; }
 
-// The record of a slab; `number` < k.slabs.
-slab *keg_slab(const keg &k, uint32_t number);
+// The record of a slab; `number` < k.slabs. Without the lock, too: an older table holds the same records.
+inline slab *keg_slab(const keg &k, uint32_t number) { return k.table[number]; }
 inline uint32_t keg_slab_number(const keg &k, uint32_t index) { return (index >> k.slab_shift) - k.first; }
 
 // Makes sure that the bucket holds at least `want` items, as far as memory allows; returns how many it holds.
@@ -84,9 +85,9 @@ uint32_t keg_fill_bucket(keg &k, unsigned n, uint32_t want) M9_REQUIRES(k.lock);
 void keg_put(keg &k, unsigned n, const uint32_t *indices, uint32_t count) M9_REQUIRES(k.lock);
 // Empties the bucket into the slabs, down to `keep` items.
 void keg_trim_bucket(keg &k, unsigned n, uint32_t keep) M9_REQUIRES(k.lock);
-// Gives back the pages of idle slabs: those that became empty at or before `before` (ms, as decay_now), or the highest
-// until at most `keep` are left.
-void keg_purge_old(keg &k, unsigned n, uint32_t before) M9_REQUIRES(k.lock);
+// Gives back the pages of idle slabs: those that became empty at or before `before` (ms, as decay_now), until `most`
+// bytes are given, which it returns; or the highest until at most `keep` are left.
+uint64_t keg_purge_old(keg &k, unsigned n, uint32_t before, uint64_t most) M9_REQUIRES(k.lock);
 void keg_purge_to(keg &k, unsigned n, uint64_t keep) M9_REQUIRES(k.lock);
 
 // Once, with sizes only; addresses come from layout.cc.

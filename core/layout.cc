@@ -22,10 +22,8 @@ size_t page = 4096;   // (i)
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-size_t records_bytes(const keg &k) { return round_up(size_t{k.slabs_most} * k.record_bytes, 65536); }
-
-// All tables begin at different cache sets: the zones' first items, tags and records are the hot ones, and sets are
-// chosen by the low address bits.
+// All tables begin at different cache sets: the zones' first items and tags are the hot ones, and sets are chosen by
+// the low address bits.
 size_t stagger(unsigned c) { return ((c * 5 + 32) % 64) * 64; }
 // The items themselves keep their pages and their alignment, so they can differ in the bits above these only. That is
 // worth it too: caches that predict the way by a hash of the linear address (AMD's since Bulldozer) hold just one of
@@ -63,9 +61,9 @@ size_t class_tags_bytes(unsigned c) {
   return round_up((size_t{last.first} + last.slabs_most) * last.slab_items * sizeof(uint16_t), 65536) + 65536;
 }
 
-// Sets out a class's zones: items at p, tags and slab records at `table`. Returns the end of these.
-uintptr_t class_lay_out(unsigned c, uintptr_t p, uintptr_t table) {
-  uintptr_t base = p + stagger_items(c), tags = table + stagger(c), records = table + class_tags_bytes(c);
+// Sets out a class's zones: items at p, tags at `table`.
+void class_lay_out(unsigned c, uintptr_t p, uintptr_t table) {
+  uintptr_t base = p + stagger_items(c), tags = table + stagger(c);
   for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++) {
     keg &k = kegs[n];
     uintptr_t items = base + k.first * class_slab_bytes(c);
@@ -75,27 +73,24 @@ uintptr_t class_lay_out(unsigned c, uintptr_t p, uintptr_t table) {
     uintptr_t open = k.first == 0 ? own_tags : own_tags - k.slab_items * sizeof(uint16_t);
     k.tags = {own_tags, open & ~(page - 1),
               round_up(own_tags + size_t{k.slabs_most} * k.slab_items * sizeof(uint16_t), page)};
-    k.records = {records, records, records + records_bytes(k)};
-    records = k.records.end;
     zones[n].base = base;
     zones[n].tags = reinterpret_cast<uint16_t *>(tags);
     zones[n].items = 0;
   }
-  return records;
 }
 
 bool reserve() {
   size_t size = size_t{zones_all} << zone_shift;
   for (unsigned c = 0; c < zone_count; c++)
-    size += class_tags_bytes(c) + domain_count * records_bytes(kegs[zone_of(c, 0)]);
+    size += class_tags_bytes(c);
   uintptr_t p = pages_reserve(size + 65536);
   if (!p)
     return false;
   p = round_up(p, 65536);
   zone_list.base = p;
   uintptr_t table = p + (size_t{zones_all} << zone_shift);
-  for (unsigned c = 0; c < zone_count; c++)
-    table = class_lay_out(c, p + (size_t{zone_of(c, 0)} << zone_shift), table);
+  for (unsigned c = 0; c < zone_count; table += class_tags_bytes(c++))
+    class_lay_out(c, p + (size_t{zone_of(c, 0)} << zone_shift), table);
   return true;
 }
 
@@ -112,18 +107,6 @@ bool area_open(area &a, size_t need, size_t step) {
     return false;
   a.open = to;
   return true;
-}
-
-slab *compact_slab(unsigned n, uint32_t number) {
-  keg &k = kegs[n];
-  auto *s = static_cast<slab *>(meta_alloc(k.record_bytes));
-  auto *tags = static_cast<uint16_t *>(meta_alloc(k.slab_items * sizeof(uint16_t)));
-  if (!s || !tags)
-    return nullptr;
-  s->tags = tags;
-  s->number = number;
-  s->zone = uint8_t(n);
-  return layout_slab_back(n, *s) ? s : nullptr;
 }
 
 // The pages of an idle slab's tags go too, where all slabs whose tags lie in a page are idle. Zones of large items have
@@ -158,21 +141,22 @@ void layout_start() {
     percpu_reserve_shared();
 }
 
-slab *layout_slab(unsigned n, uint32_t number) {
-  if (compact)
-    return compact_slab(n, number);
+bool layout_slab(unsigned n, uint32_t number, slab &s) {
   keg &k = kegs[n];
+  s.number = number;
+  s.zone = uint8_t(n);
+  if (compact) {
+    if (!s.tags)
+      s.tags = static_cast<uint16_t *>(meta_alloc(k.slab_items * sizeof(uint16_t)));
+    return s.tags && layout_slab_back(n, s);
+  }
   size_t bytes = class_slab_bytes(zone_class(n)), slabs = size_t{number} + 1;
-  if (!area_open(k.records, slabs * k.record_bytes, 4096) ||
-      !area_open(k.tags, slabs * k.slab_items * sizeof(uint16_t), 4096) || !area_open(k.items, slabs * bytes, 65536))
-    return nullptr;
-  auto *s = reinterpret_cast<slab *>(k.records.start + size_t{number} * k.record_bytes);
-  s->base = reinterpret_cast<uint8_t *>(k.items.start + number * bytes);
-  s->tags = reinterpret_cast<uint16_t *>(k.tags.start) + size_t{number} * k.slab_items;
-  s->number = number;
-  s->zone = uint8_t(n);
+  if (!area_open(k.tags, slabs * k.slab_items * sizeof(uint16_t), 4096) || !area_open(k.items, slabs * bytes, 65536))
+    return false;
+  s.base = reinterpret_cast<uint8_t *>(k.items.start + number * bytes);
+  s.tags = reinterpret_cast<uint16_t *>(k.tags.start) + size_t{number} * k.slab_items;
   std::atomic_ref(zones[n].items).store((k.first + slabs) * k.slab_items, std::memory_order_release);
-  return s;
+  return true;
 }
 
 bool layout_slab_back(unsigned n, slab &s) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Where things lie. Usually one reservation holds a region of 64 GiB per zone and, behind the regions, the tables that
-// indices address: tags and slab records, each opened step by step. Where the address limit is too small for that
-// (`ulimit -v`), compact mode takes slabs and their records as they are needed, the zones stay unknown to the fast
-// paths, and the page map says which slab an address belongs to.
+// Where things lie. Usually one reservation holds a region of 32 GiB per zone and, behind the regions, the tables of
+// tags that indices address, each opened step by step. Where the address limit is too small for that (`ulimit -v`),
+// compact mode takes slabs and their tags as they are needed, the zones stay unknown to the fast paths, and the page map
+// says which slab an address belongs to.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,9 @@ namespace m9 {
 void layout_start();
 bool layout_is_compact();
 
-// The next slab of a zone, with its record, opened; nullptr when memory is refused. The keg's lock is held.
-slab *layout_slab(unsigned n, uint32_t number);
+// Opens the next slab of a zone and says so in its record, all zero before; false when memory is refused. The keg's lock
+// is held.
+bool layout_slab(unsigned n, uint32_t number, slab &s);
 // Gives an idle slab's pages (and those of its tags) back; false: they are locked.
 bool layout_slab_purge(unsigned n, slab &s);
 // Compact mode: memory again for a slab whose extent was given away.

@@ -33,10 +33,10 @@ bool site_put(uint64_t base, uint64_t mask, uint64_t key, uint64_t place) M9_REQ
   return false;
 }
 
-// A table four times as large with everything that is in this one; what finds no slot there is found again slowly.
+// A table twice as large with everything that is in this one; what finds no slot there is found again slowly.
 bool table_grow() M9_REQUIRES(malloc_mtx) {
   uint64_t old_base = sites.base.load(std::memory_order_relaxed), old_mask = sites.mask.load(std::memory_order_relaxed);
-  uint64_t entries = old_base ? (old_mask / sizeof(site) + 1) * 4 : entries_first;
+  uint64_t entries = old_base ? (old_mask / sizeof(site) + 1) * 2 : entries_first;
   if (entries > entries_most)
     return false;
   auto base = reinterpret_cast<uint64_t>(meta_alloc(entries * sizeof(site)));
@@ -87,7 +87,7 @@ void site_insert(uint64_t key, uint64_t place, bool direct) {
   if (direct)
     site_publish(site_direct(key), key, place);
   uint64_t entries = sites.mask.load(std::memory_order_relaxed) / sizeof(site) + 1;
-  if (entries_used * 4 >= entries && entries < entries_most)
+  if (entries_used * 2 >= entries && entries < entries_most)
     table_grow();
   for (int tries = 0; tries < 2; tries++) {
     if (site_put(sites.base.load(std::memory_order_relaxed), sites.mask.load(std::memory_order_relaxed), key, place)) {

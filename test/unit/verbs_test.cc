@@ -163,7 +163,9 @@ void hammer(verbs v, int steps, bool drains) {
       for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
         uint64_t owner = percpu_cache_owner(cpu, cache), next = owner_of(turn++ / 16);
         uint32_t n = 0;
-        percpu_drain(v, cpu, cache, buffer, n, owner && turn % 16 == 0 ? next : 0);
+        if (!owner) // the first to use it there may be about to make it theirs
+          continue;
+        percpu_drain(v, cpu, cache, buffer, n, turn % 16 == 0 ? next : 0);
         for (uint32_t i = 0; i < n; i++) {
           w.strangers += owner_of(buffer[i]) != owner;
           take(w, buffer[i], 99);
