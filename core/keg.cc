@@ -80,6 +80,24 @@ slab *keg_fetch_slab(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   return s;
 }
 
+// A fault per page costs far more than the page (with virtual machines, ten times), so a zone that grows takes pages from
+// the kernel in steps: a sixteenth of what it has, which also bounds what it may take in vain. Items of several pages are
+// often used in part only.
+void slab_populate(const keg &k, slab &s, uint32_t items) M9_REQUIRES(k.lock) {
+  constexpr size_t page = 4096, step_least = 2 * page, step_most = 256 * 1024, item_most = 8192;
+  size_t size = class_size(zone_class(s.zone)), end = (items * size + page - 1) & ~(page - 1);
+  if (end <= s.populated)
+    return;
+  size_t step = (k.items_out * size / 16) & ~(page - 1), to = s.populated + (step < step_most ? step : step_most);
+  if (to > class_slab_bytes(zone_class(s.zone)))
+    to = class_slab_bytes(zone_class(s.zone));
+  if (to < end)
+    to = end;
+  if (step >= step_least && size <= item_most)
+    pages_populate(reinterpret_cast<uintptr_t>(s.base) + s.populated, to - s.populated, true);
+  s.populated = uint32_t(to);
+}
+
 // Takes up to n items out of a slab, in descending order so that the lowest is handed out first.
 uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock) {
   uint32_t taken = 0;
@@ -91,6 +109,7 @@ uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock
       to[taken++] = ((k.first + s.number) << k.slab_shift) + uint32_t(w) * 64 + bit;
     }
   }
+  slab_populate(k, s, (to[taken - 1] & (k.slab_items - 1)) + 1);
   for (uint32_t i = 0, j = taken; i + 1 < j; i++) {
     uint32_t other = to[--j];
     to[j] = to[i];
@@ -162,6 +181,7 @@ bool slab_purge(keg &k, unsigned n, uint32_t number) M9_REQUIRES(k.lock) {
     return false;
   k.dirty.remove(number);
   s.used = false;
+  s.populated = 0;
   k.slabs_idle--;
   decay_account(-int64_t(class_slab_bytes(zone_class(n))));
   return true;

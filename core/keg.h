@@ -31,7 +31,7 @@ struct slab {
   bool used;        // false: never used, or given back: the pages are zero (z)
   uint8_t zone;     // (i)
   uint32_t emptied; // coarse time at which it became empty, ms (z)
-  uint32_t spare;
+  uint32_t populated; // bytes of it that were brought in, or taken from (z)
   uint64_t bits[]; // (z)
 };
 static_assert(sizeof(slab) == 32);

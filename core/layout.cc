@@ -153,6 +153,12 @@ bool layout_slab(unsigned n, uint32_t number, slab &s) {
   size_t bytes = class_slab_bytes(zone_class(n)), slabs = size_t{number} + 1;
   if (!area_open(k.tags, slabs * k.slab_items * sizeof(uint16_t), 4096) || !area_open(k.items, slabs * bytes, 65536))
     return false;
+  if (number >= 4) { // the zone grows: its tags are used soon
+    uintptr_t tags = k.tags.start + number * k.slab_items * sizeof(uint16_t);
+    uintptr_t from = round_up(tags, page), to = round_up(tags + k.slab_items * sizeof(uint16_t), page);
+    if (from < to)
+      pages_populate(from, to - from, true);
+  }
   s.base = reinterpret_cast<uint8_t *>(k.items.start + number * bytes);
   s.tags = reinterpret_cast<uint16_t *>(k.tags.start) + size_t{number} * k.slab_items;
   std::atomic_ref(zones[n].items).store((k.first + slabs) * k.slab_items, std::memory_order_release);

@@ -8,8 +8,8 @@ namespace m9 {
 constinit mutex meta_lock(lock_rank::meta); // all below
 
 namespace {
-constexpr size_t chunk_size = 256 * 1024;
-uintptr_t chunk_next, chunk_end;
+constexpr size_t chunk_size = 256 * 1024, populate_step = 16 * 1024;
+uintptr_t chunk_next, chunk_end, chunk_populated;
 } // namespace
 
 void *meta_alloc(size_t size) {
@@ -22,8 +22,12 @@ void *meta_alloc(size_t size) {
     uintptr_t chunk = pages_map(chunk_size);
     if (!chunk)
       return nullptr;
-    at = chunk;
+    at = chunk_populated = chunk;
     chunk_end = chunk + chunk_size;
+  }
+  while (chunk_populated < at + size && chunk_populated < chunk_end) {
+    pages_populate(chunk_populated, populate_step, true);
+    chunk_populated += populate_step;
   }
   chunk_next = at + size;
   return reinterpret_cast<void *>(at);
