@@ -12,6 +12,7 @@ namespace m9 {
 
 uint32_t chain_depth = 8;
 uint32_t chain_depth_find = 8;
+constinit uint16_t chain_guesses[chain_guess_rows + 8][chain_guess_steps] = {};
 
 uint64_t frame_pack(const unwind_step &s) {
   if (s.base == unwind_base::none || s.cfa < 8 || (s.rbp < 0 && s.rbp > -16) || uint64_t(s.cfa) > frame_offset_mask ||
@@ -73,7 +74,7 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
   if (!packed && own.step.end != unwind_end::outermost)
     heap_note_add(heap_note::steps_unknown);
   stack_forget();
-  if (!packed || !chain_step(packed, f))
+  if (!packed || !chain_step(packed, f, stack_readable))
     return frame_known;
   const rule *r = rules_count ? rule_for(own.frame.module->path, own.frame.name) : nullptr;
   if (r && r->type.data)
@@ -89,6 +90,7 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
 
 uintptr_t chain_caller_find(call_frame f) {
   uintptr_t caller = f.caller();
+  uint16_t *guesses = chain_guesses_of(caller);
   for (uint32_t depth = 1; depth < chain_depth_find; depth++) {
     uint64_t key = caller + frame_key;
     uint64_t frame = site_look(key);
@@ -97,11 +99,13 @@ uintptr_t chain_caller_find(call_frame f) {
       site_insert(key, frame, (frame & frame_wrapper) != 0);
     }
     call_frame up = f;
-    if (!(frame & frame_wrapper) || !chain_step(frame, up))
+    if (!(frame & frame_wrapper) || !chain_step(frame, up, stack_readable))
       return caller;
     uintptr_t above = up.caller();
     if (!site_look(above + frame_key) && !unwind_follows_call(above))
       return caller; // no code that a module has: the chain ends where it is sure
+    if (depth <= chain_guess_steps)
+      std::atomic_ref(guesses[depth - 1]).store(site_direct_slot(key), std::memory_order_relaxed);
     f = up;
     caller = above;
   }

@@ -25,11 +25,12 @@ constexpr uintptr_t step_most = 65536; // bytes that one step may go up
 extern M9_HIDDEN uint32_t chain_depth; // frames looked at, at most; 1: return addresses as they are (i)
 extern uint32_t chain_depth_find;      // the same of chain_caller_find (i)
 
-// From the frame of a wrapper to its caller's; false: the step leads nowhere.
-inline bool chain_step(uint64_t frame, call_frame &f) {
+// From the frame of a wrapper to its caller's; false: the step leads nowhere. `readable` as stack_readable.
+template <class Readable>
+[[gnu::always_inline]] inline bool chain_step(uint64_t frame, call_frame &f, Readable readable) {
   uintptr_t cfa = (frame & frame_by_rbp ? f.rbp : f.cfa) + (frame & frame_offset_mask);
   uintptr_t saved = frame >> frame_offset_bits & frame_offset_mask;
-  if (cfa <= f.cfa || cfa - f.cfa > step_most || cfa % 8 != 0 || !stack_readable(cfa - 8, f.cfa)) [[unlikely]]
+  if (cfa <= f.cfa || cfa - f.cfa > step_most || cfa % 8 != 0 || !readable(cfa - 8, f.cfa)) [[unlikely]]
     return false;
   if (saved != 0) {
     if (cfa - saved < f.cfa) [[unlikely]]
@@ -46,18 +47,47 @@ inline uint64_t site_look(uint64_t key) {
                                                                                                : site_look_up(key);
 }
 
-// The return address that a call counts for; 0: a frame on the way was not looked at before.
-inline uintptr_t chain_caller(call_frame f) {
+// Which slots of the direct table the steps of a walk found last time somebody new came this way, by the return address
+// it began with. A guess, checked by the slot's key; but a guess that does not hang on what was just loaded from the
+// stack, so that the steps of a walk overlap instead of each waiting for the one before.
+constexpr unsigned chain_guess_rows = 64, chain_guess_steps = 8; // a step too many reads the next row's first: no harm
+extern M9_HIDDEN uint16_t chain_guesses[chain_guess_rows + 8][chain_guess_steps]; // (t), read without
+
+inline uint16_t *chain_guesses_of(uintptr_t caller) { return chain_guesses[caller / 16 % chain_guess_rows]; }
+inline uint64_t site_key_at(const site &s) {
+  return std::atomic_ref(const_cast<uint64_t &>(s.key)).load(std::memory_order_acquire);
+}
+
+// The place of the return address that a call counts for, if every step was guessed, and its site is in the direct
+// table, where no wrapper's is; else 0. Calls nothing, so it needs no register that it would have to save.
+[[gnu::always_inline]] inline uint64_t chain_place_guessed(call_frame f, uint64_t zone_key) {
+  uintptr_t caller = f.caller();
+  uint16_t *guess = chain_guesses_of(caller);
+  for (uint32_t depth = 1; depth < chain_depth; depth++, guess++) {
+    const site &s = lookups.direct[std::atomic_ref(*guess).load(std::memory_order_relaxed)];
+    if (site_key_at(s) != caller + frame_key) {
+      const site &last = site_direct(caller + zone_key);
+      return site_key_at(last) == caller + zone_key ? last.place : 0;
+    }
+    if (!chain_step(s.place, f, stack_same_page))
+      return 0;
+    caller = f.caller();
+  }
+  return 0;
+}
+
+// The same whatever it takes; 0: a frame on the way, or the site, was not looked at before.
+inline uint64_t chain_place(call_frame f, uint64_t zone_key) {
   uintptr_t caller = f.caller();
   for (uint32_t depth = 1; depth < chain_depth; depth++) {
     uint64_t frame = site_look(caller + frame_key);
     if (!(frame & frame_wrapper))
-      return frame ? caller : 0;
-    if (!chain_step(frame, f))
-      return caller;
+      return frame ? site_look(caller + zone_key) : 0;
+    if (!chain_step(frame, f, stack_readable))
+      break;
     caller = f.caller();
   }
-  return caller;
+  return site_look(caller + zone_key);
 }
 
 // The entry of a frame whose step fits one, as of a wrapper; else 0.
@@ -65,7 +95,7 @@ uint64_t frame_pack(const unwind_step &s);
 // Code that lies in no file: a chain ends below it, and may go on elsewhere.
 bool generated_code(uintptr_t address);
 
-// As chain_caller, and looks at what is new.
+// The return address that a call counts for; looks at what is new.
 uintptr_t chain_caller_find(call_frame f) M9_REQUIRES(malloc_mtx);
 
 } // namespace m9

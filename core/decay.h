@@ -2,8 +2,9 @@
 //
 // When memory goes back to the kernel. Idle memory (slabs wholly free, free extents) is given back once it has been
 // idle for decay_ms, by whichever slow path comes by then, at once where there is too much of it (decay_over,
-// extents_idle_limit), and where something else grows: what a program takes of the kernel for one size, it gives back of
-// another, so that its peak is not the sum of each size's. No helper thread; a program that falls asleep keeps little.
+// extents_idle_limit), and where something else grows: what a program takes of the kernel for one size, it gives back
+// of another, so that its peak is not the sum of each size's. No helper thread; a program that falls asleep keeps
+// little.
 #pragma once
 
 #include <cstddef>

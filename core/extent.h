@@ -65,8 +65,8 @@ void *extent_take_slab(size_t bytes, slab *owner);
 void extent_give_slab(void *p, size_t bytes);
 slab *extent_slab_of(uintptr_t address);
 
-// Gives free memory back: extents dirty since `before` or earlier, until `most` bytes are given; or until at most `keep`
-// bytes are dirty.
+// Gives free memory back: extents dirty since `before` or earlier, until `most` bytes are given; or until at most
+// `keep` bytes are dirty.
 void extents_purge_old(uint32_t before, uint64_t most) M9_REQUIRES(extents_lock);
 void extents_purge_to(uint64_t keep) M9_REQUIRES(extents_lock);
 

@@ -80,9 +80,9 @@ slab *keg_fetch_slab(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   return s;
 }
 
-// A fault per page costs far more than the page (with virtual machines, ten times), so a zone that grows takes pages from
-// the kernel in steps: a sixteenth of what it has, which also bounds what it may take in vain. Items of several pages are
-// often used in part only.
+// A fault per page costs far more than the page (with virtual machines, ten times), so a zone that grows takes pages
+// from the kernel in steps: a sixteenth of what it has, which also bounds what it may take in vain. Items of several
+// pages are often used in part only.
 void slab_populate(const keg &k, slab &s, uint32_t items) M9_REQUIRES(k.lock) {
   constexpr size_t page = 4096, step_least = 2 * page, step_most = 256 * 1024, item_most = 8192;
   size_t size = class_size(zone_class(s.zone)), end = (items * size + page - 1) & ~(page - 1);

@@ -24,15 +24,15 @@
 namespace m9 {
 
 struct slab {
-  uint8_t *base;    // of item 0 (i)
-  uint16_t *tags;   // of item 0 (i)
-  uint32_t number;  // (i)
-  uint16_t out;     // items out of the keg (z)
-  bool used;        // false: never used, or given back: the pages are zero (z)
-  uint8_t zone;     // (i)
-  uint32_t emptied; // coarse time at which it became empty, ms (z)
+  uint8_t *base;      // of item 0 (i)
+  uint16_t *tags;     // of item 0 (i)
+  uint32_t number;    // (i)
+  uint16_t out;       // items out of the keg (z)
+  bool used;          // false: never used, or given back: the pages are zero (z)
+  uint8_t zone;       // (i)
+  uint32_t emptied;   // coarse time at which it became empty, ms (z)
   uint32_t populated; // bytes of it that were brought in, or taken from (z)
-  uint64_t bits[]; // (z)
+  uint64_t bits[];    // (z)
 };
 static_assert(sizeof(slab) == 32);
 

@@ -2,8 +2,8 @@
 //
 // Where things lie. Usually one reservation holds a region of 32 GiB per zone and, behind the regions, the tables of
 // tags that indices address, each opened step by step. Where the address limit is too small for that (`ulimit -v`),
-// compact mode takes slabs and their tags as they are needed, the zones stay unknown to the fast paths, and the page map
-// says which slab an address belongs to.
+// compact mode takes slabs and their tags as they are needed, the zones stay unknown to the fast paths, and the page
+// map says which slab an address belongs to.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@ namespace m9 {
 void layout_start();
 bool layout_is_compact();
 
-// Opens the next slab of a zone and says so in its record, all zero before; false when memory is refused. The keg's lock
-// is held.
+// Opens the next slab of a zone and says so in its record, all zero before; false when memory is refused. The keg's
+// lock is held.
 bool layout_slab(unsigned n, uint32_t number, slab &s);
 // Gives an idle slab's pages (and those of its tags) back; false: they are locked.
 bool layout_slab_purge(unsigned n, slab &s);

@@ -46,14 +46,18 @@ template <class Kind> [[gnu::always_inline]] inline void *malloc_at(uint64_t zon
 }
 
 // A site off its slot of the direct table, or a wrapper: then its caller's caller is who counts.
-template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, call_frame f) {
-  if (uintptr_t caller = chain_caller(f)) [[likely]]
-    if (uint64_t place = site_look(caller + zone_key)) [[likely]]
-      return malloc_at<Kind>(zone_key, place);
+template <class Kind> [[gnu::noinline]] static void *malloc_walk_far(uint64_t zone_key, size_t size, call_frame f) {
+  if (uint64_t place = chain_place(f, zone_key)) [[likely]]
+    return malloc_at<Kind>(zone_key, place);
   if (stack_depth != 0)
     if (uint64_t place = stack_look(f, unsigned(zone_key >> 48)))
       return malloc_at<Kind>(zone_key, place);
   return Kind::slow(size, f);
+}
+template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, call_frame f) {
+  if (uint64_t place = chain_place_guessed(f, zone_key)) [[likely]]
+    return malloc_at<Kind>(zone_key, place);
+  return malloc_walk_far<Kind>(zone_key, size, f);
 }
 
 template <class Kind, class Where>

@@ -139,9 +139,8 @@ uint64_t site_find(call_frame frame, unsigned zone) {
     return place ? place : stack_find(frame, zone);
   }
   uint64_t zone_key = zone_keys.of_class[zone];
-  if (uintptr_t caller = chain_caller(frame))
-    if (uint64_t place = site_look(caller + zone_key))
-      return place;
+  if (uint64_t place = chain_place(frame, zone_key))
+    return place;
   locked guard(malloc_mtx);
   uintptr_t caller = chain_caller_find(frame);
   malloc_type *t = malloc_type_of(caller);

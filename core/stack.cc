@@ -111,7 +111,7 @@ uint64_t step_judge(uintptr_t caller, call_frame f) {
   if (!packed && step.end != unwind_end::outermost)
     heap_note_add(heap_note::steps_unknown);
   stack_forget();
-  if (!packed || !chain_step(packed, f))
+  if (!packed || !chain_step(packed, f, stack_readable))
     return frame_known;
   return unwind_follows_call(f.caller()) || generated_code(f.caller()) ? packed : frame_known;
 }
@@ -124,7 +124,7 @@ void frames_collect(call_frame f, frames &found) M9_REQUIRES(malloc_mtx) {
       step = step_judge(caller, f);
       site_insert(key, step, true);
     }
-    if (!found.add(caller) || !(step & frame_wrapper) || !chain_step(step, f))
+    if (!found.add(caller) || !(step & frame_wrapper) || !chain_step(step, f, stack_readable))
       return;
     caller = f.caller();
     if (!site_look(caller + step_key) && !unwind_follows_call(caller))
@@ -139,7 +139,7 @@ bool frames_look(call_frame f, frames &found) {
     uint64_t step = site_look(caller + step_key);
     if (!step) [[unlikely]]
       return found.count != 0 && !unwind_follows_call(caller);
-    if (!found.add(caller) || !(step & frame_wrapper) || !chain_step(step, f))
+    if (!found.add(caller) || !(step & frame_wrapper) || !chain_step(step, f, stack_readable))
       return true;
   }
 }

@@ -52,8 +52,8 @@ inline constexpr zone (&zones)[zones_all] = zone_list.at;
 inline uint64_t zone_owner(const zone &z) { return reinterpret_cast<uint64_t>(&z); } // of caches
 
 // How much a CPU may keep of each class: at most 160 KiB, and 700 items up to 128 bytes (of which programs make bursts)
-// or 252 of others, at least 4, in whole lines. The arrays of all classes, with their heads, fit the 64 KiB that a block
-// has for them, and what a CPU touches that uses them all stays below that, its counters included.
+// or 252 of others, at least 4, in whole lines. The arrays of all classes, with their heads, fit the 64 KiB that a
+// block has for them, and what a CPU touches that uses them all stays below that, its counters included.
 constexpr uint32_t cache_most(unsigned c) {
   size_t n = 160 * 1024 / class_size(c), most = class_size(c) <= 128 ? 700 : 252;
   return n > most ? uint32_t(most) : n < 12 ? (n < 4 ? 4 : uint32_t(n)) : uint32_t(n + 4) / 16 * 16 - 4;
