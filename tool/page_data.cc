@@ -149,6 +149,12 @@ void write_growth(output &out, const page_growth &growth, const std::vector<page
     out.print("{}{}", before, position[line->type]);
     before = ",";
   }
+  out.put("],\n\"marks\": [");
+  before = "";
+  for (const auto &[seconds, name] : growth.marks) {
+    out.print("{}[{:.6f},{}]", before, seconds, word_list::page_text(name));
+    before = ",";
+  }
   out.put("],\n\"series\": [");
   before = "";
   for (const auto *line : lines) {

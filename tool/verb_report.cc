@@ -33,8 +33,12 @@ std::string page_name(const std::string &target) {
 }
 
 model load(const std::string &target, std::optional<page_growth> &growth) {
-  if (!is_recording(target))
-    return model_of(dump_load(target).view);
+  if (!is_recording(target)) {
+    const dump_file dump = dump_load(target);
+    model m = model_of(dump.view);
+    growth = growth_by_marks(dump.path, m);
+    return m;
+  }
   const recording recorded(target);
   if (recorded.cut_short())
     complain(fmt::format("note: {}: ends within a record: what is before is drawn", printable(target)));
@@ -65,7 +69,7 @@ void add_report(CLI::App &app) {
   verb_options verb =
       add_verb(app, "report", "Draw statistics as one HTML page",
                "Treemap, flame graph and a table that sorts and searches, and growth over time where TARGET is a\n"
-               "recording. The page needs no network and no other file.\n\n"
+               "recording, or a process with marks (malloc9 mark). The page needs no network and no other file.\n\n"
                "Example:\n  malloc9 run --dump ls.m9 -- ls -lR /usr\n  malloc9 report ls.m9 -o ls.html");
   auto options = std::make_shared<page_options>();
   verb.operand("TARGET", options->target, "A recording (malloc9 record), or statistics as `malloc9 stat` reads them");
