@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""report_charts_test.py MALLOC9 MAKE_DUMP: growth and marks in the page of `malloc9 report`."""
+"""report_charts_test.py MALLOC9 MAKE_DUMP: growth, marks and chains of callers in the page of `malloc9 report`."""
 import os
 import subprocess
 import time
 
 from selenium.webdriver.common.by import By
 
-from browser import (BROWSER, FOLDER, TOOL, check_quiet, column, js, main_in_browser, open_page, search,
+from browser import (BROWSER, FOLDER, PYTHON, TOOL, check_quiet, column, js, main_in_browser, open_page, python_dump, search,
                      sort_by)
 from harness import check, equal, run_preloaded
 
@@ -93,5 +93,40 @@ def test_marks():
     check_quiet()
 
 
+def test_chains():
+    """Where types are chains of callers, so is the flame graph: who called whom, as `stat --folded` has it."""
+    dump = os.path.join(FOLDER.name, "chains.m9")
+    run_preloaded(PYTHON, conf={"dump": dump, "stack": 6}, require=False)
+    open_page(dump, "--names", "dump")
+    folded = subprocess.run([TOOL, "stat", "--folded", "--names", "dump", dump], capture_output=True, text=True, check=True)
+    want = {}
+    for line in folded.stdout.splitlines():
+        frames, requests = line.rsplit(" ", 1)
+        callers = ";".join(frames.split(";")[:-1])
+        want[callers] = want.get(callers, 0) + int(requests)
+    check(max(callers.count(";") for callers in want) >= 3 and len(want) > 100, "there are no chains")
+    got = {}
+    for callers, requests in js("return Array.from({length: m9.count}, (_, i) => "
+                                "[m9.callers(i).map(([name]) => name).join(';'), m9.types.requests[i]])"):
+        got[callers] = got.get(callers, 0) + requests
+    equal(got, want, "callers and their requests")
+    for button in BROWSER.find_elements(By.CSS_SELECTOR, "#metric button"):
+        if button.text == "Requests":
+            button.click()
+    time.sleep(0.8)
+    equal(js("return m9.tree(i => m9.flame.path(i)).value"), sum(want.values()), "all requests")
+    # The frames that stand on top are the outermost callers, and below each is whom it called.
+    top, below = js("""const at = depth => [...document.querySelectorAll("#flame g")].filter(g => g.__data__.depth === depth)
+      .map(g => g.getAttribute("name")); return [at(1), at(2)]""")
+    outermost = {callers.split(";")[0] for callers in want}
+    second = {callers.split(";")[1] for callers in want if ";" in callers}
+    check(len(top) >= 2 and outermost >= {name for name in top if "+0x" in name and "!" not in name}, top)
+    check(set(below) & second, below)
+    check("who called whom" in BROWSER.find_element(By.ID, "flame-about").text, "the heading")
+    check_quiet()
+    open_page(python_dump())
+    check(BROWSER.find_element(By.ID, "flame-about").text.startswith("module"), "the heading without chains")
+
+
 if __name__ == "__main__":
-    main_in_browser(test_growth, test_marks)
+    main_in_browser(test_growth, test_marks, test_chains)
