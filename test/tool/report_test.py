@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """report_test.py MALLOC9 MAKE_DUMP: the page of `malloc9 report` in a headless Chromium shows what `malloc9 stat --json`
 of the same file says, and asks for nothing."""
+import json
 import os
 import subprocess
 import time
@@ -187,6 +188,9 @@ def test_command():
     os.mkdir(other)
     done = subprocess.run([TOOL, "report", dump], capture_output=True, text=True, cwd=other, check=False)
     equal((done.returncode, os.listdir(other)), (0, ["python.html"]), done.stderr)
+    told = json.loads(run(dump, "-o", "told.html", "--json").stdout)
+    equal([told["file"], told["types"], told["samples"]], ["told.html", len(read_stats(dump)["types"]), 0], "what is told")
+    equal(run(dump, "-o", "-", "--json").returncode, 2, "two things for standard output")
     equal(run(dump, "-o", "no/such/folder/x.html").returncode, 2, "a folder that is not there")
     done = run("/bin/true", "-o", "true.html")
     equal(done.returncode, 2, "no statistics")
