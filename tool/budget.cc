@@ -76,7 +76,7 @@ struct reader {
     budget_limit limit{kind, 0, UINT64_MAX, {}};
     if (!node.is_table()) {
       limit.most = value_of(node, kind);
-      limit.values.push_back(place_of(node));
+      limit.values.push_back({place_of(node)});
       return limit;
     }
     for (const auto &[key, value] : *node.as_table()) {
@@ -87,7 +87,7 @@ struct reader {
         limit.least = number;
       if (key != "max" && key != "min" && key != "exactly")
         fail(key.source().begin, fmt::format("{}: no such limit (there are max, min and exactly)", key.str()));
-      limit.values.push_back(place_of(value));
+      limit.values.push_back({place_of(value), key == "min"});
     }
     if (limit.values.empty() || limit.least > limit.most)
       fail(node.source().begin, fmt::format("{}: {}", figure_name(kind),
@@ -210,9 +210,10 @@ std::string budget_replace(const std::string &text, std::vector<std::pair<budget
 std::string budget_new(const model &m, naming &names) {
   constexpr size_t most_functions = 50;
   const figures all = total_figures(m);
+  const std::string peak = m.peak ? fmt::format("peak = {}\n", m.peak->most) : "";
   std::string text = fmt::format("# What {} may take; malloc9 check --budget FILE holds it to that.\n\n"
-                                 "[[budget]]\nfunction = \"*\"\nlive = {}\nallocations = {}\nleaks = {}\n",
-                                 printable(m.program), all.memuse, all.numallocs, all.inuse);
+                                 "[[budget]]\nfunction = \"*\"\nlive = {}\n{}allocations = {}\nleaks = {}\n",
+                                 printable(m.program), all.memuse, peak, all.numallocs, all.inuse);
   std::vector<group> groups = groups_of(m, names, group_by::function);
   groups_sort(groups, group_order::live);
   for (size_t i = 0; i < groups.size() && i < most_functions && groups[i].sum.inuse != 0; i++) {

@@ -33,11 +33,16 @@ struct budget_place {
   uint32_t end_line = 0, end_column = 0; // one past it
 };
 
+struct budget_value {
+  budget_place place;
+  bool is_least = false; // `min`
+};
+
 struct budget_limit {
   figure_kind kind;
   uint64_t least = 0, most = UINT64_MAX;
   // The values in the file that --bless replaces.
-  std::vector<budget_place> values;
+  std::vector<budget_value> values;
 };
 
 struct budget {

@@ -65,7 +65,7 @@ void print_verdicts(output &out, const std::vector<verdict> &verdicts) {
     columns table({"Broken", "Figure", "Limit", "Measured"});
     for (const verdict &v : verdicts)
       if (!v.kept()) {
-        table.add({v.subject, v.figure, limit_text(v), std::to_string(v.measured)});
+        table.add({v.subject, v.figure, limit_text(v), measurement_text(v.measured)});
         for (const std::string &who : v.worst)
           table.add({"  " + who});
       }
@@ -86,7 +86,10 @@ void print_verdicts_json(output &out, const model_head &head, const std::vector<
     json.member("subject", v.subject);
     json.member("figure", v.figure);
     json.member("kept", v.kept());
-    json.member("measured", v.measured);
+    json.member("measured", v.measured.value.least);
+    if (v.measured.value.most != v.measured.value.least)
+      json.member("measured_most", v.measured.value.most);
+    json.member("exact", v.measured.exact());
     if (v.least != 0)
       json.member("min", v.least);
     if (v.most != UINT64_MAX)

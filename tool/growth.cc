@@ -3,6 +3,10 @@
 
 #include <algorithm>
 
+#include "tool/dump_file.h"
+#include "tool/error.h"
+#include "tool/marks.h"
+
 namespace m9::tool {
 namespace {
 
@@ -50,6 +54,8 @@ page_growth growth_of(const recording &recorded, const model &last, size_t most_
   const extremes e = extremes_of(recorded, places.size());
   page_growth growth;
   growth.samples = recorded.samples();
+  for (const recording::mark &mark : recorded.marks())
+    growth.marks.emplace_back(mark.seconds, mark.name);
   growth.growth.resize(last.types.size());
   for (size_t i = 0; i < places.size(); i++)
     if (places[i] != UINT32_MAX)
@@ -80,6 +86,29 @@ page_growth growth_of(const recording &recorded, const model &last, size_t most_
     growth.total.push_back(total);
   });
   return growth;
+}
+
+std::optional<page_growth> growth_by_marks(const std::string &path, const model &last) {
+  const std::vector<made_mark> marks = marks_of(path, last);
+  if (marks.empty())
+    return std::nullopt;
+  const auto seconds = [&](uint64_t time_ns) {
+    const uint64_t first = marks.front().time_ns;
+    return time_ns > first ? static_cast<double>(time_ns - first) / 1e9 : 0;
+  };
+  std::string bytes;
+  output out(bytes);
+  recorder moments(out, last);
+  for (const made_mark &mark : marks)
+    try {
+      moments.sample(model_of(dump_load(mark.path).view), seconds(mark.time_ns));
+      moments.mark(mark.name, seconds(mark.time_ns));
+    } catch (const error &e) {
+      complain(std::string("note: ") + e.what());
+    }
+  moments.sample(last, seconds(last.time_ns));
+  moments.finish(last);
+  return growth_of(recording(path, std::move(bytes)), last);
 }
 
 } // namespace m9::tool

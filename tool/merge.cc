@@ -60,6 +60,11 @@ void merger::add(const model &m) {
       sum.inherited += cell.inherited;
     }
   }
+  if (m.peak) {
+    peak.least = std::max(peak.least, m.peak->least);
+    peak.most = std::max(peak.most, peak.most + m.peak->most); // no less, should it overflow
+  }
+  peaks_known &= m.peak.has_value();
   inherited |= m.inherited != inheritance::none;
   for (const int32_t cpu : m.cpus)
     cpus.insert(cpu);
@@ -99,6 +104,8 @@ model merger::result(const model &first) const {
   model m;
   static_cast<model_head &>(m) = first;
   m.inherited = inherited ? inheritance::of_many : inheritance::none;
+  if (added != 0 && peaks_known)
+    m.peak = peak;
   m.modules = modules;
   m.frames = frames;
   for (const int32_t cpu : cpus)

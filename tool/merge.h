@@ -21,7 +21,8 @@ public:
   uint64_t processes() const { return added; }
 
   // The sums, under the name, pid and mode of `first`. HighUse is the highest of any process, which all of them
-  // together reached at least. A note says how many processes were merged.
+  // together reached at least; the peak of all types lies between the highest of any process and the sum. A note says
+  // how many processes were merged.
   model result(const model &first) const;
 
 private:
@@ -40,6 +41,8 @@ private:
 
   uint64_t added = 0;
   bool inherited = false; // by any of them
+  bounds peak;
+  bool peaks_known = true; // of each of them
   std::vector<model_module> modules;
   std::map<std::string, uint32_t> module_index;
   std::vector<model_frame> frames;

@@ -133,6 +133,10 @@ model model_of(const statistics_view &view) {
   read_names(m, view);
   read_chains(m, view);
   read_counts(m, view);
+  if (view_has_peak(view)) {
+    const format::peak_entry e = view_peak(view);
+    m.peak = bounds{e.most - std::min(e.slack, e.most), e.most};
+  }
   if (view_has_inherited(view))
     m.inherited = view_is_merged(view) ? inheritance::of_many : inheritance::of_one;
   return m;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,11 @@ struct model_note {
   uint64_t value;
 };
 
+// Of a figure that is not known exactly.
+struct bounds {
+  uint64_t least = 0, most = 0;
+};
+
 // Which process it was.
 struct model_head {
   std::string program, command, mode_reason;
@@ -88,6 +94,7 @@ struct model : model_head {
   std::vector<model_zone> zones;
   std::vector<model_note> notes;
   inheritance inherited = inheritance::none;
+  std::optional<bounds> peak; // bytes: the most that all types held together, if the file tells
 };
 
 model model_of(const statistics_view &view);

@@ -27,7 +27,8 @@ struct page_growth {
   std::vector<uint64_t> total; // at each point, of all types
   uint64_t samples = 0;        // that the points were chosen from
   std::vector<line> lines;
-  std::vector<int64_t> growth; // of each of model::types, from first to last
+  std::vector<std::pair<double, std::string>> marks; // seconds, name
+  std::vector<int64_t> growth;                       // of each of model::types, from first to last
 };
 
 // `file`: whence the statistics are. `growth`: nullptr, there are none of other moments.

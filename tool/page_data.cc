@@ -6,6 +6,7 @@
 
 #include "tool/json.h"
 #include "tool/page.h"
+#include "tool/stacks.h"
 
 namespace m9::tool {
 namespace {
@@ -41,7 +42,8 @@ private:
 struct page_type {
   uint32_t index = 0; // in model::types
   uint32_t name = 0, module = 0, function = 0, file = 0, line = 0, sizes = 0;
-  std::vector<uint32_t> frames; // outermost first
+  std::vector<uint32_t> frames;       // outermost first
+  uint32_t caller = format::no_chain; // index in model::frames
   counts total, done;
   uint64_t high = 0;
   bool exact = false;
@@ -83,8 +85,54 @@ page_type type_of(const model &m, uint32_t index, naming &names, word_list &word
   t.done = operations(m, t.total, type_inherited(type));
   t.high = type_highuse(type);
   t.exact = type_highuse_is_exact(type);
+  if (type.chain != format::no_chain)
+    t.caller = m.frames[type.chain].caller;
   return t;
 }
+
+// The callers of all types, which share what they have in common on the outside: the functions of each frame, outermost
+// first, and its caller, which comes before it.
+class caller_list {
+public:
+  caller_list(const model &statistics, const std::vector<page_type> &types)
+      : m(statistics), numbers(m.frames.size(), none) {
+    for (const page_type &t : types)
+      for (uint32_t f = t.caller; f != format::no_chain && numbers[f] == none; f = m.frames[f].caller)
+        numbers[f] = 0;
+    for (uint32_t &number : numbers)
+      if (number != none)
+        number = count++;
+  }
+
+  bool any() const { return count != 0; }
+  int64_t number(uint32_t frame) const { return frame != format::no_chain ? int64_t{numbers[frame]} : -1; }
+
+  void write(output &out, naming &names, word_list &words) const {
+    std::string callers, modules, functions;
+    for (uint32_t f = 0; f < m.frames.size(); f++) {
+      if (numbers[f] == none)
+        continue;
+      const model_frame &frame = m.frames[f];
+      const char *before = callers.empty() ? "" : ",";
+      callers += fmt::format("{}{}", before, number(frame.caller));
+      const std::string path = frame.module < m.modules.size() ? m.modules[frame.module].path : "(no module)";
+      modules += fmt::format("{}{}", before, words.add(path.substr(path.rfind('/') + 1)));
+      std::vector<uint32_t> inlined;
+      const stack_place place = place_of_frame(m, names, frame);
+      for (auto function = place.frames.rbegin(); function != place.frames.rend(); ++function)
+        inlined.push_back(words.add(function->function));
+      functions += fmt::format("{}[{}]", before, fmt::join(inlined, ","));
+    }
+    out.print("\"callers\": {{\"caller\": [{}],\n\"module\": [{}],\n\"functions\": [{}]}},\n", callers, modules,
+              functions);
+  }
+
+private:
+  static constexpr uint32_t none = UINT32_MAX;
+  const model &m;
+  std::vector<uint32_t> numbers; // of model::frames, in their order; none: of no type
+  uint32_t count = 0;
+};
 
 template <typename what>
 void write_column(output &out, const char *name, const std::vector<page_type> &types, what value) {
@@ -97,7 +145,8 @@ void write_column(output &out, const char *name, const std::vector<page_type> &t
   out.put("],\n");
 }
 
-void write_types(output &out, const std::vector<page_type> &types, const page_growth *growth) {
+void write_types(output &out, const std::vector<page_type> &types, const caller_list &callers,
+                 const page_growth *growth) {
   out.put("\"types\": {\n");
   write_column(out, "name", types, [](const page_type &t) { return t.name; });
   write_column(out, "module", types, [](const page_type &t) { return t.module; });
@@ -111,6 +160,8 @@ void write_types(output &out, const std::vector<page_type> &types, const page_gr
   write_column(out, "exact", types, [](const page_type &t) { return t.exact ? 1 : 0; });
   write_column(out, "requests", types, [](const page_type &t) { return t.done.numallocs; });
   write_column(out, "frees", types, [](const page_type &t) { return t.done.numfrees; });
+  if (callers.any())
+    write_column(out, "caller", types, [&](const page_type &t) { return callers.number(t.caller); });
   if (growth != nullptr)
     write_column(out, "growth", types, [&](const page_type &t) { return growth->growth[t.index]; });
   out.put("\"frames\": [");
@@ -149,6 +200,12 @@ void write_growth(output &out, const page_growth &growth, const std::vector<page
     out.print("{}{}", before, position[line->type]);
     before = ",";
   }
+  out.put("],\n\"marks\": [");
+  before = "";
+  for (const auto &[seconds, name] : growth.marks) {
+    out.print("{}[{:.6f},{}]", before, seconds, word_list::page_text(name));
+    before = ",";
+  }
   out.put("],\n\"series\": [");
   before = "";
   for (const auto *line : lines) {
@@ -182,7 +239,10 @@ void page_write(output &out, const std::string &file, const model &m, naming &na
     types.push_back(type_of(m, i, names, words));
   out.put(page_before_data);
   write_head(out, file, m);
-  write_types(out, types, growth);
+  const caller_list callers(m, types);
+  write_types(out, types, callers, growth);
+  if (callers.any())
+    callers.write(out, names, words);
   if (growth != nullptr)
     write_growth(out, *growth, types, m.types.size());
   words.write(out);

@@ -118,6 +118,13 @@ void recorder::sample(const model &m, double seconds) {
   count++;
 }
 
+void recorder::mark(const std::string &name, double seconds) {
+  std::string content;
+  put_text(content, name);
+  put_number(content, static_cast<uint64_t>(seconds * 1e6));
+  record(record_kind::mark, content);
+}
+
 void recorder::finish(const model &last) {
   record(record_kind::statistics, model_write(last));
   out.finish();

@@ -3,6 +3,7 @@
 // Reads a recording. All of it is gone through once, checked, before anything is given out; each() then trusts it.
 #include "tool/recording.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -20,6 +21,8 @@ namespace m9::tool {
 namespace {
 
 constexpr uint64_t most_types = 1 << 20;
+constexpr uint64_t most_marks = 100000;
+constexpr uint64_t most_us = uint64_t{1} << 62;
 constexpr uint64_t most_bytes = uint64_t{2} << 30;
 
 // A walk over bytes that may say anything. Past the end it gives 0 and `good` is false.
@@ -109,7 +112,7 @@ bool read_sample(cursor &c, std::vector<counts> &totals, uint64_t &us, std::vect
     if (changes != nullptr)
       changes->push_back({static_cast<uint32_t>(number), total});
   }
-  return c.good && us < (uint64_t{1} << 62);
+  return c.good && us < most_us;
 }
 
 std::string read_whole(const std::string &path) {
@@ -182,6 +185,11 @@ void recording::check() {
     } else if (kind == record_kind::sample) {
       sample_count++;
       return read_sample(c, totals, us, nullptr);
+    } else if (kind == record_kind::mark) {
+      std::string name = c.text();
+      const uint64_t at = c.number();
+      made_marks.push_back({static_cast<double>(at) / 1e6, std::move(name)});
+      return c.good && at < most_us && made_marks.size() <= most_marks;
     } else if (kind == record_kind::statistics) {
       dump_at = c.position();
       dump_size = c.left();
@@ -190,6 +198,8 @@ void recording::check() {
   });
   if (bad)
     throw fail("a record that cannot be", end);
+  std::stable_sort(made_marks.begin(), made_marks.end(),
+                   [](const mark &a, const mark &b) { return a.seconds < b.seconds; });
   is_cut = end != bytes.size();
   bytes.resize(end);
   if (sample_count == 0)

@@ -13,6 +13,7 @@
 //               less that of the one before it less 1 (the first's: its number), and the signed differences of
 //               numallocs, numfrees, memalloced, memfreed from what they were. A type is declared before its first
 //               sample.
+//   mark        text name, microseconds since the first sample
 //   statistics  a whole dump, as it was at the last sample
 #pragma once
 
@@ -43,13 +44,14 @@ struct recording_header {
 };
 static_assert(sizeof(recording_header) == 48);
 
-enum class record_kind : uint8_t { program = 1, type = 2, sample = 3, statistics = 4 };
+enum class record_kind : uint8_t { program = 1, type = 2, sample = 3, statistics = 4, mark = 5 };
 
 // Writes one, sample by sample; whatever was written by then is a recording.
 class recorder {
 public:
   recorder(output &to, const model &first);
-  void sample(const model &m, double seconds); // since the first
+  void sample(const model &m, double seconds);        // since the first
+  void mark(const std::string &name, double seconds); // since the first, in any order
   // The dump that goes with the last sample.
   void finish(const model &last);
 
@@ -84,6 +86,13 @@ public:
   // Every sample in order: its time, and the types that changed, with what they then had.
   void each(const std::function<void(double seconds, const std::vector<change> &)> &see) const;
 
+  // A moment that the program, or somebody else, gave a name.
+  struct mark {
+    double seconds; // since the first sample
+    std::string name;
+  };
+  const std::vector<mark> &marks() const { return made_marks; } // the earliest first
+
   bool cut_short() const { return is_cut; }
   uint64_t samples() const { return sample_count; }
   // The statistics at the end: the dump, or where there is none, what the samples tell.
@@ -105,6 +114,7 @@ private:
   std::string program, command;
   std::vector<declared> types;
   std::vector<counts> totals;
+  std::vector<mark> made_marks;
   size_t dump_at = 0, dump_size = 0;
   uint64_t sample_count = 0;
   bool is_cut = false;

@@ -3,6 +3,7 @@
 
 #define NCURSES_WIDECHAR 1
 #define NCURSES_NOMACROS 1
+#include <algorithm>
 #include <clocale>
 #include <cstdio>
 #include <cwchar>
@@ -151,6 +152,22 @@ int screen::read(std::chrono::milliseconds limit) const {
   if (code == 27)
     return key_escape;
   return code == 127 || code == 8 ? key_erase : static_cast<int>(code);
+}
+
+void move_row(int pressed, size_t &row, size_t count, size_t page) {
+  const size_t last = count == 0 ? 0 : count - 1;
+  if (pressed == key_up)
+    row -= row != 0 ? 1 : 0;
+  else if (pressed == key_down)
+    row = std::min(row + 1, last);
+  else if (pressed == key_page_up)
+    row -= std::min(row, page);
+  else if (pressed == key_page_down)
+    row = std::min(row + page, last);
+  else if (pressed == key_home)
+    row = 0;
+  else if (pressed == key_end)
+    row = last;
 }
 
 } // namespace m9::tool

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 
 namespace m9::tool {
@@ -49,5 +50,8 @@ private:
   void *terminal;         // ncurses' SCREEN
   void *window = nullptr; // its WINDOW
 };
+
+// Where a key that moves leads from `row` of a list, of which a page is seen at a time. Other keys lead nowhere.
+void move_row(int pressed, size_t &row, size_t count, size_t page);
 
 } // namespace m9::tool

@@ -23,6 +23,8 @@ stack_place place_of(const model &m, naming &names, const model_type &type) {
   return place;
 }
 
+} // namespace
+
 stack_place place_of_frame(const model &m, naming &names, const model_frame &frame) {
   stack_place place{frame.module, 0, {}};
   if (frame.module < m.modules.size())
@@ -34,8 +36,6 @@ stack_place place_of_frame(const model &m, naming &names, const model_frame &fra
     place.frames.push_back({frame_place(m, frame), "", 0});
   return place;
 }
-
-} // namespace
 
 stacks stacks_of(const model &m, naming &names) {
   stacks found;

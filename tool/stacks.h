@@ -31,5 +31,7 @@ struct stacks {
 };
 
 stacks stacks_of(const model &m, naming &names);
+// Of one of model::frames, whatever type it is of.
+stack_place place_of_frame(const model &m, naming &names, const model_frame &frame);
 
 } // namespace m9::tool

@@ -31,6 +31,7 @@ command_line command_line_split(const std::vector<std::string> &arguments);
 
 void add_run(CLI::App &app, const std::vector<std::string> &program, int *status);
 void add_stat(CLI::App &app);
+void print_stat_json(output &out, const model &m, naming &names);
 void add_zones(CLI::App &app);
 void add_sites(CLI::App &app);
 void add_leaks(CLI::App &app, int *status);

@@ -7,6 +7,7 @@
 #include "tool/dump_file.h"
 #include "tool/error.h"
 #include "tool/export.h"
+#include "tool/json.h"
 #include "tool/listen.h"
 #include "tool/options.h"
 #include "tool/output_file.h"
@@ -19,6 +20,7 @@ namespace {
 struct export_options {
   std::string target, format, output, listen, by = "type", weight = "memuse";
   uint64_t top = UINT64_MAX;
+  bool json = false;
   std::vector<std::string> folders;
   names_choice names;
 };
@@ -57,11 +59,23 @@ void export_file(const export_options &options) {
   file.finish();
   for (const std::string &problem : names.problems())
     complain("note: " + problem);
+  if (!options.json)
+    return;
+  output out = standard_output();
+  json_writer json(out);
+  json.begin_object();
+  add_head(json, m);
+  json.member("file", options.output);
+  json.member("format", options.format);
+  json.member("types", types_sorted(m).size());
+  json.end_object();
+  json.finish();
+  out.finish();
 }
 
 void listen(const export_options &options) {
-  if (!options.target.empty() || !options.format.empty() || !options.output.empty())
-    throw error("export: --listen is about all processes, and goes without TARGET, --format and --output");
+  if (!options.target.empty() || !options.format.empty() || !options.output.empty() || options.json)
+    throw error("export: --listen is about all processes, and goes without TARGET, --format, --output and --json");
   listen_and_serve({options.listen, options.folders, options.by, options.top, naming_of(options.names)});
 }
 
@@ -72,6 +86,8 @@ void export_or_listen(const export_options &options) {
     throw error("export: which statistics? (malloc9 export TARGET --format FORMAT, or --listen ADDRESS:PORT)");
   if (options.format.empty())
     throw error("export: --format is required (malloc9 export --help lists them)");
+  if (options.json && options.output.empty())
+    throw error("export: --json tells what was written, and wants --output FILE for that");
   export_file(options);
 }
 
@@ -93,6 +109,7 @@ void add_export(CLI::App &app) {
             "ADDR:PORT");
   verb.texts("--dir", options->folders, "For --listen: where the files are (may be repeated)", "DIR");
   verb.text("-o,--output", options->output, "Where it goes [standard output]", "FILE");
+  verb.flag("--json", options->json, "Print as JSON what was written into FILE");
   verb.choice("--by", options->by, {"type", "function", "file", "module"},
               "What belongs together; files are the source's [type]");
   verb.number("--top", options->top, "Only the first N, by live bytes");

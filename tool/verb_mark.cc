@@ -13,6 +13,7 @@
 
 #include "tool/dump_file.h"
 #include "tool/error.h"
+#include "tool/json.h"
 #include "tool/live_folder.h"
 #include "tool/options.h"
 #include "tool/output.h"
@@ -25,6 +26,7 @@ namespace {
 
 struct mark_options {
   std::string target, name;
+  bool json = false;
 };
 
 constexpr size_t name_most = 64; // as the library has it
@@ -73,6 +75,18 @@ void mark(const mark_options &options) {
     throw error(fmt::format("{}: no process counts in it, so there is nothing to mark", printable(path)));
   make_dump(image);
   save(image, path + "@" + options.name);
+  if (!options.json)
+    return;
+  output out = standard_output();
+  json_writer json(out);
+  json.begin_object();
+  json.member("mark", options.name);
+  json.member("file", path + "@" + options.name);
+  json.member("pid", image.view.header.pid);
+  json.member("time_ns", image.view.header.time_ns);
+  json.end_object();
+  json.finish();
+  out.finish();
 }
 
 } // namespace
@@ -87,6 +101,7 @@ void add_mark(CLI::App &app) {
   auto options = std::make_shared<mark_options>();
   declare_target(verb, options->target);
   verb.operand("NAME", options->name, "Letters, digits, dots, - and _");
+  verb.flag("--json", options->json, "Print as JSON what was kept, and where");
   verb.action([options] { mark(*options); });
 }
 

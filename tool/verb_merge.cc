@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "tool/dump_file.h"
+#include "tool/json.h"
 #include "tool/merge.h"
 #include "tool/options.h"
 #include "tool/output_file.h"
@@ -16,6 +17,7 @@ namespace {
 struct merge_options {
   std::vector<std::string> targets;
   std::string output;
+  bool json = false;
 };
 
 void merge(const merge_options &options) {
@@ -31,7 +33,20 @@ void merge(const merge_options &options) {
   }
   model head;
   static_cast<model_head &>(head) = first;
-  write_file(options.output, model_write(merged.result(head)));
+  const model sum = merged.result(head);
+  write_file(options.output, model_write(sum));
+  if (!options.json)
+    return;
+  output out = standard_output();
+  json_writer json(out);
+  json.begin_object();
+  add_head(json, sum);
+  json.member("file", options.output);
+  json.member("processes", merged.processes());
+  json.member("types", types_sorted(sum).size());
+  json.end_object();
+  json.finish();
+  out.finish();
 }
 
 } // namespace
@@ -45,6 +60,7 @@ void add_merge(CLI::App &app) {
   auto options = std::make_shared<merge_options>();
   verb.operands("TARGET", options->targets, "Statistics that programs wrote");
   verb.text("-o,--output", options->output, "Where the sums go", "FILE", true);
+  verb.flag("--json", options->json, "Print as JSON what was written");
   verb.action([options] { merge(*options); });
 }
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -15,9 +16,11 @@
 
 #include "tool/dump_file.h"
 #include "tool/error.h"
+#include "tool/json.h"
 #include "tool/launch.h"
 #include "tool/live_file.h"
 #include "tool/live_folder.h"
+#include "tool/marks.h"
 #include "tool/options.h"
 #include "tool/recording.h"
 #include "tool/target.h"
@@ -33,21 +36,26 @@ using clock = std::chrono::steady_clock;
 struct record_options {
   std::string target, out, library;
   uint64_t hz = 10, seconds = 0;
+  bool json = false;
 };
 
 // The file of the recording, begun at the first sample, and how far it is, on a terminal.
 class session {
 public:
-  explicit session(const record_options &o) : options(o) {}
+  // `from_start`: of a program that was started to be recorded, so that a mark before the first look is part of it.
+  session(const record_options &o, bool from_start) : options(o), whole(from_start) {}
 
-  void look(const std::string &target) {
-    model now = model_of(dump_load(target).view);
+  void look(const std::string &file) {
+    model now = model_of(dump_load(file).view);
     const auto moment = clock::now();
     if (!writer)
       begin(now, moment);
-    writer->sample(now, std::chrono::duration<double>(moment - start).count());
+    seconds = std::chrono::duration<double>(moment - start).count();
+    writer->sample(now, seconds);
     last = std::move(now);
+    target = file;
     if (moment - flushed > std::chrono::milliseconds(250)) {
+      look_for_marks();
       out->finish(); // whatever ends this program, so much is there
       flushed = moment;
       progress(moment);
@@ -57,17 +65,50 @@ public:
   bool began() const { return writer != nullptr; }
 
   void finish() {
-    if (!writer)
+    if (!writer) {
+      print_json();
       return;
+    }
+    look_for_marks();
     writer->finish(last);
     if (shown)
       complain_over("");
     complain(fmt::format("{}: {} samples of {} types of {} (pid {}), {} bytes; malloc9 report draws it",
                          printable(path), writer->samples(), writer->types(), printable(last.program), last.pid,
                          writer->bytes()));
+    print_json();
   }
 
 private:
+  void print_json() const {
+    if (!options.json)
+      return;
+    output to = standard_output();
+    json_writer json(to);
+    json.begin_object();
+    json.member("file", path);
+    json.member("program", last.program);
+    json.member("pid", last.pid);
+    json.member("samples", writer ? writer->samples() : 0);
+    json.member("hz", options.hz);
+    json.member("duration", seconds);
+    json.member("types", writer ? writer->types() : 0);
+    json.member("marks", marks);
+    json.member("bytes", writer ? writer->bytes() : 0);
+    json.end_object();
+    json.finish();
+    to.finish();
+  }
+
+  // They are files beside the live file; one that was made again is another.
+  void look_for_marks() {
+    for (const made_mark &mark : marks_of(target, last))
+      if (known_marks.emplace(mark.name, mark.time_ns).second && (whole || mark.time_ns >= start_ns)) {
+        writer->mark(mark.name, mark.time_ns > start_ns ? static_cast<double>(mark.time_ns - start_ns) / 1e9 : 0);
+        marks++;
+      }
+  }
+
   void begin(const model &first, clock::time_point moment) {
     path = options.out.empty() ? fmt::format("{}-{}.m9r", first.program, first.pid) : options.out;
     fd = unique_fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
@@ -76,6 +117,7 @@ private:
     out = std::make_unique<output>(fd.get(), path);
     writer = std::make_unique<recorder>(*out, first);
     start = flushed = moment;
+    start_ns = first.time_ns;
     shown = ::isatty(STDERR_FILENO) != 0;
   }
 
@@ -95,12 +137,17 @@ private:
   }
 
   const record_options &options;
-  std::string path;
+  bool whole;
+  std::string path, target;
   unique_fd fd;
   std::unique_ptr<output> out;
   std::unique_ptr<recorder> writer;
   model last;
   clock::time_point start, flushed;
+  uint64_t start_ns = 0; // CLOCK_REALTIME, of the first look
+  double seconds = 0;    // from the first to the last
+  std::set<std::pair<std::string, uint64_t>> known_marks;
+  uint64_t marks = 0;
   bool shown = false;
 };
 
@@ -125,7 +172,7 @@ void record_target(const record_options &options) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP})
     sigaddset(&stop, signal);
   ::sigprocmask(SIG_BLOCK, &stop, nullptr);
-  session s(options);
+  session s(options, false);
   const auto start = clock::now();
   auto next = start;
   for (;;) {
@@ -180,7 +227,7 @@ int record_program(const record_options &options, const std::vector<std::string>
     arguments.insert(arguments.end(), {"--lib", options.library});
   arguments.emplace_back("--");
   arguments.insert(arguments.end(), program.begin(), program.end());
-  session s(options);
+  session s(options, true);
   std::string file;
   std::optional<error> failed; // to write; the program goes on
   const auto look = [&] {
@@ -233,6 +280,7 @@ void add_record(CLI::App &app, const std::vector<std::string> &program, int *sta
   verb.text("-o,--output", options->out, "Where the recording goes (default: PROGRAM-PID.m9r)", "FILE");
   verb.number("--hz", options->hz, "Samples a second, 1 to 100 [10]");
   verb.number("--seconds", options->seconds, "Stop after this time (default: when the process ends, or at ^C)");
+  verb.flag("--json", options->json, "At the end, print a line of JSON about the recording");
   verb.text("--lib", options->library, "For PROG: use this libmalloc9.so, as `malloc9 run` does", "PATH");
   verb.action([options, &program, status] { record(*options, program, status); });
 }

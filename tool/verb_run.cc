@@ -33,6 +33,7 @@ namespace {
 struct run_options {
   bool print = false;
   bool children = false;
+  bool json = false;
   std::string dump;
   std::string library;
   bool live = false;
@@ -130,8 +131,15 @@ bool nothing_counted(const statistics_view &view) {
   return std::all_of(sums.begin(), sums.end(), [](const type_sum &s) { return s.numallocs == 0 && s.numfrees == 0; });
 }
 
-void print_statistics(const std::string &name, const std::string &bytes) {
+void print_statistics(const std::string &name, const std::string &bytes, bool json) {
   const dump_file dump = dump_from_bytes(name, reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size());
+  if (json) {
+    const model m = model_of(dump.view);
+    naming names(m, {});
+    output out(STDERR_FILENO, "standard error");
+    print_stat_json(out, m, names);
+    return out.finish();
+  }
   if (nothing_counted(dump.view)) {
     complain(fmt::format("{} (pid {}), {}: it allocated nothing", name, dump.view.header.pid,
                          view_mode_name(dump.view.header.mode)));
@@ -152,8 +160,8 @@ void report(const run_options &options, const std::string &name, pid_t pid, int 
   if (!bytes)
     return target.give_up();
   target.save(*bytes);
-  if (options.print || options.dump.empty())
-    print_statistics(name, *bytes);
+  if (options.print || options.json || options.dump.empty())
+    print_statistics(name, *bytes, options.json);
 }
 
 int run(const run_options &options, const std::vector<std::string> &program) {
@@ -212,6 +220,7 @@ void add_run(CLI::App &app, const std::vector<std::string> &program, int *status
   // For the help only: command_line_split() took them out before.
   verb.operands("PROG", options->unused, "The program, looked up as a shell does, and its arguments", false);
   verb.flag("--print", options->print, "Print the table of `malloc9 stat` on standard error (default without --dump)");
+  verb.flag("--json", options->json, "Print the JSON of `malloc9 stat` on standard error instead of the table");
   verb.text("--dump", options->dump, "Write the statistics into FILE, for malloc9 stat and zones", "FILE");
   verb.flag("--children", options->children, "Merge the statistics of the program and of all its children");
   verb.text_or_not("--live", options->live, options->live_folder,

@@ -98,24 +98,6 @@ void add_type(json_writer &json, const model &m, const model_type &type, naming 
   json.end_object();
 }
 
-void print_json(output &out, const model &m, naming &names) {
-  json_writer json(out);
-  json.begin_object();
-  add_head(json, m);
-  json.member("mode_reason", m.mode_reason);
-  json.member("command", m.command);
-  json.key("notes").begin_object();
-  for (const model_note &note : m.notes)
-    json.member(note.name, note.value);
-  json.end_object();
-  json.key("types").begin_array();
-  for (const uint32_t i : types_sorted(m))
-    add_type(json, m, m.types[i], names);
-  json.end_array();
-  json.end_object();
-  json.finish();
-}
-
 std::string sizes_text(const model &m, const model_type &type, const char *between) {
   std::string text;
   for (const uint64_t size : type_sizes(m, type))
@@ -196,7 +178,7 @@ void show(output &out, const statistics_view &view, const report_options &option
   if (tree)
     show_tree(out, m, names, options);
   else if (options.json)
-    print_json(out, m, names);
+    print_stat_json(out, m, names);
   else if (options.csv && options.percpu)
     print_csv_by_cpu(out, m);
   else if (options.csv)
@@ -224,6 +206,24 @@ void more_options(verb_options &verb, report_options &options) {
 }
 
 } // namespace
+
+void print_stat_json(output &out, const model &m, naming &names) {
+  json_writer json(out);
+  json.begin_object();
+  add_head(json, m);
+  json.member("mode_reason", m.mode_reason);
+  json.member("command", m.command);
+  json.key("notes").begin_object();
+  for (const model_note &note : m.notes)
+    json.member(note.name, note.value);
+  json.end_object();
+  json.key("types").begin_array();
+  for (const uint32_t i : types_sorted(m))
+    add_type(json, m, m.types[i], names);
+  json.end_array();
+  json.end_object();
+  json.finish();
+}
 
 void add_stat(CLI::App &app) {
   add_report_verb(

@@ -4,13 +4,16 @@
 // time has come.
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "tool/error.h"
 #include "tool/json.h"
 #include "tool/options.h"
+#include "tool/process_choice.h"
 #include "tool/screen.h"
 #include "tool/top_view.h"
 #include "tool/verb.h"
@@ -21,7 +24,7 @@ namespace {
 using std::chrono::milliseconds;
 
 struct top_options {
-  std::string target, filter, sort = "memuse", names_from = "auto";
+  std::string target, folder, filter, sort = "memuse", names_from = "auto";
   uint64_t interval = 1000; // ms
   bool json = false;
   naming_options names;
@@ -43,8 +46,8 @@ const char *const help_lines[] = {
 
 class top_loop {
 public:
-  top_loop(const top_options &options, watch &what, top_view &shown)
-      : interval(options.interval), seen(what), view(shown) {}
+  top_loop(const top_options &options, watch &what, top_view &shown, const screen &on)
+      : interval(options.interval), seen(what), view(shown), terminal(on) {}
 
   void run() {
     next = watch::clock::now() + milliseconds(interval);
@@ -151,7 +154,7 @@ private:
     if (pressed == key_escape || pressed == key_erase || pressed == key_left || pressed == key_enter)
       now = mode::list;
     else
-      move(pressed, scrolled, scrolled + 1000);
+      move_row(pressed, scrolled, scrolled + 1000, static_cast<size_t>(room()));
   }
 
   void act_in_list(int pressed) {
@@ -167,25 +170,9 @@ private:
       view.sort = *sort;
       view.refresh();
     } else {
-      move(pressed, row, view.size());
+      move_row(pressed, row, view.size(), static_cast<size_t>(room()));
       view.choose(row);
     }
-  }
-
-  void move(int pressed, size_t &row, size_t count) const {
-    const size_t page = static_cast<size_t>(room()), last = count == 0 ? 0 : count - 1;
-    if (pressed == key_up)
-      row -= row != 0 ? 1 : 0;
-    else if (pressed == key_down)
-      row = std::min(row + 1, last);
-    else if (pressed == key_page_up)
-      row -= std::min(row, page);
-    else if (pressed == key_page_down)
-      row = std::min(row + page, last);
-    else if (pressed == key_home)
-      row = 0;
-    else if (pressed == key_end)
-      row = last;
   }
 
   void type_letter(int pressed) {
@@ -204,7 +191,7 @@ private:
   uint64_t interval; // ms
   watch &seen;
   top_view &view;
-  screen terminal;
+  const screen &terminal;
   watch::clock::time_point next;
   mode now = mode::list;
   bool over = false, stopped = false, typing = false;
@@ -241,12 +228,37 @@ void print_json(top_view &view, const watch &seen) {
   out.finish();
 }
 
+// Without a TARGET: the only process there is, or the one that is chosen, for which a screen is made. Empty: none was.
+std::string target_of(const top_options &options, std::optional<screen> &terminal) {
+  if (!options.target.empty())
+    return options.target;
+  const std::vector<process> all = processes_to_show(options.folder);
+  if (all.empty())
+    throw error(
+        "top of what? No process counts in a live file; `malloc9 run --live PROGRAM` starts one, and a file can "
+        "be named");
+  if (all.size() == 1)
+    return all[0].name.path;
+  if (options.json) {
+    std::vector<uint64_t> pids;
+    for (const process &p : all)
+      pids.push_back(p.name.pid);
+    throw error(fmt::format("top --json: of which process? Name one by its pid: {}", fmt::join(pids, ", ")));
+  }
+  terminal.emplace();
+  return choose_process(*terminal, options.folder, milliseconds(options.interval)).value_or("");
+}
+
 void top(top_options &options) {
   if (options.interval < least_interval || options.interval > most_interval)
     throw error(fmt::format("--interval {}: must be {} to {}", options.interval, least_interval, most_interval));
   if (options.names_from != "auto")
     options.names.source = options.names_from == "dump" ? name_source::dump : name_source::debug;
-  watch seen(options.target);
+  std::optional<screen> terminal;
+  const std::string target = target_of(options, terminal);
+  if (target.empty())
+    return;
+  watch seen(target);
   seen.look();
   top_view view(seen, options.names);
   view.sort = *top_key_of(options.sort);
@@ -259,18 +271,22 @@ void top(top_options &options) {
     return;
   }
   view.refresh();
-  top_loop(options, seen, view).run();
+  if (!terminal)
+    terminal.emplace();
+  top_loop(options, seen, view, *terminal).run();
 }
 
 } // namespace
 
 void add_top(CLI::App &app) {
-  verb_options verb =
-      add_verb(app, "top", "Show who allocates, now, on the whole screen",
-               "Types with their rates per second, looked at again every second. Keys sort, filter, and open a type:\n"
-               "where it is, what was inlined, its sizes and CPUs. ? lists them.");
+  verb_options verb = add_verb(
+      app, "top", "Show who allocates, now, on the whole screen",
+      "Types with their rates per second, looked at again every second. Keys sort, filter, and open a type:\n"
+      "where it is, what was inlined, its sizes and CPUs. ? lists them. Without TARGET the processes that count in\n"
+      "live files (malloc9 ps) are listed, to choose one; a single one is shown at once.");
   auto options = std::make_shared<top_options>();
-  verb.operand("TARGET", options->target, "A live process or file, or a dump, as `malloc9 stat` reads them");
+  verb.operand("TARGET", options->target, "A live process or file, or a dump, as `malloc9 stat` reads them", false);
+  verb.text("--dir", options->folder, "Without TARGET: the folder of live files [as malloc9 ps]", "FOLDER");
   verb.number("-i,--interval", options->interval, "Milliseconds from one look to the next [1000]");
   verb.choice("--sort", options->sort, top_key_words(), "What to sort by");
   verb.text("--filter", options->filter, "Show types with this in their name", "TEXT");

@@ -132,6 +132,10 @@ std::string model_write(const model &m) {
   write_names(w, m);
   write_chains(w, m);
   write_counts(w, m);
+  if (m.peak) {
+    const format::peak_entry peak{m.peak->most, m.peak->most - m.peak->least};
+    w.section(section_kind::peak, &peak, 1);
+  }
   w.section(section_kind::strings, w.strings.data(), w.strings.size());
   h.sections_offset = w.file.size();
   h.section_count = static_cast<uint32_t>(w.table.size());

@@ -169,7 +169,9 @@ def outputs():
                 errors=f"malloc9: {path('none', 'x')}: No such file or directory\n")
         malloc9("export", dump, "--format", "csv", "-o", "/dev/full", status=1,
                 errors="malloc9: /dev/full: No space left on device\n")
-        malloc9("export", dump, "--format", "csv", "-o", path("out.csv"))
+        told = json.loads(malloc9("export", dump, "--format", "csv", "-o", path("out.csv"), "--json"))
+        equal([told["file"], told["format"]], [path("out.csv"), "csv"], "what --json tells")
+        malloc9("export", dump, "--format", "csv", "--json", status=2, errors=None)
         with open(path("out.csv"), "rb") as file:
             equal(file.read(), exported(dump, "csv"), "-o")
         check(gzip.decompress(exported(dump, "pprof")), "gzip")

@@ -83,8 +83,14 @@ def prometheus():
             answer = fetch(f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(text)}")
             return {result["metric"].get("pid"): float(result["value"][1]) for result in json.loads(answer)["data"]["result"]}
 
+        def ready():  # it listens before it can answer
+            try:
+                return harness.listening(port) and fetch(f"http://127.0.0.1:{port}/-/ready")
+            except urllib.error.HTTPError:
+                return False
+
         with ended(server):
-            harness.wait_until(lambda: harness.listening(port), 60, "prometheus")
+            harness.wait_until(ready, 60, "prometheus")
             items = 'malloc9_live_items{function="holder!hold"}'
             want = {str(first.pid): 7.0, str(second.pid): 40.0}
             harness.wait_until(lambda: query(items) == want, 60, f"the items in prometheus: {query(items)}")

@@ -75,6 +75,34 @@ def test_program():
     check(small < 1 << 20, f"{small} bytes for {data['growth']['samples']} samples")
 
 
+def test_json():
+    """What --json says at the end is what is in the file."""
+    done = record("-o", path("json.m9r"), "--hz", "50", "--json", "--", *GROWING)
+    equal(done.returncode, 7, f"the program's status; {done.stderr}")
+    told = json.loads(done.stdout.splitlines()[-1])
+    growth = drawn(path("json.m9r"))[0]["growth"]
+    equal([told[key] for key in ("file", "program", "hz", "samples", "marks", "bytes")],
+          [path("json.m9r"), "python3", 50, growth["samples"], 0, os.path.getsize(path("json.m9r"))], "what is told")
+    check(told["types"] > 50 and 1 < told["duration"] < 30, told)
+    check(abs(told["duration"] - growth["time"][-1]) < 0.01, told["duration"], growth["time"][-1])
+    done = record("--json", "-o", path("none.m9r"), "--", "/bin/sh", "-c", "kill -9 $$", MALLOC9_CONF="")
+    equal([done.returncode, done.stdout.count("\n")], [128 + 9, 1], done.stderr)
+    check(json.loads(done.stdout)["samples"] < 5, done.stdout)
+
+
+def test_marks():
+    """Marks that the program makes, and others of it, are in the recording; what was before that is not."""
+    marking = "import ctypes, time\nmark = ctypes.CDLL(None).m9_mark\nassert mark(b'first') == 0\n" \
+              "time.sleep(1)\nassert mark(b'last') == 0\ntime.sleep(0.2)"
+    done = record("-o", path("marked.m9r"), "--json", "--", "/usr/bin/python3", "-c", marking)
+    equal(done.returncode, 0, done.stderr)
+    equal(json.loads(done.stdout)["marks"], 2, "marks that are told")
+    growth = drawn(path("marked.m9r"))[0]["growth"]
+    equal([name for _, name in growth["marks"]], ["first", "last"], "marks")
+    first, last = (time for time, _ in growth["marks"])
+    check(0.9 < last - first < 3 and last <= growth["time"][-1] + 0.1, growth["marks"], growth["time"][-1])
+
+
 def test_killed():
     """What was counted outlives SIGKILL, and is the end of the recording."""
     done = record("-o", path("killed.m9r"), "--hz", "50", "--", *GROWING, KILLED="yes")
@@ -104,15 +132,24 @@ def test_process():
     env = environment(LD_PRELOAD=library(), MALLOC9_CONF=f"stats:{folder}")
     process = subprocess.Popen(GROWING, env=env)
     target = live_file(folder, process)
+
+    def mark(name):
+        subprocess.run([tool(), "mark", target, name], check=True)
+
+    mark("before")
     recorder = subprocess.Popen([tool(), "record", target, "-o", path("process.m9r"), "--hz", "100"],
                                 stderr=subprocess.PIPE, text=True)
-    time.sleep(2.5)
+    time.sleep(1.2)
+    mark("half")
+    time.sleep(1.3)
     recorder.send_signal(signal.SIGINT)
     said = recorder.communicate(timeout=20)[1]
     equal(recorder.returncode, 0, said)
     equal(process.wait(20), 7, "the process's own status")
     data, _ = drawn(path("process.m9r"))
     check(data["growth"]["samples"] > 60, data["growth"]["samples"], "samples")
+    equal([name for _, name in data["growth"]["marks"]], ["half"], "marks")
+    check(0.3 < data["growth"]["marks"][0][0] < 2.3, data["growth"]["marks"])
     check(max(data["growth"]["total"]) > 50 * MIB, max(data["growth"]["total"]))
     # And until it ends, where nobody stops the recorder.
     process = subprocess.Popen(GROWING, env=env)
@@ -165,6 +202,6 @@ def test_refused():
 
 if __name__ == "__main__":
     try:
-        main(test_program, test_killed, test_process, test_cut_short, test_progress, test_refused)
+        main(test_program, test_json, test_marks, test_killed, test_process, test_cut_short, test_progress, test_refused)
     finally:
         FOLDER.cleanup()

@@ -44,6 +44,7 @@ tool::model sample_model(size_t types) {
   m.cpus = {0, 1};
   m.zones.push_back({48, 0, 0, 0, 0, 0, 0});
   m.zones.push_back({});
+  m.peak = tool::bounds{1000, 2000};
   for (size_t i = 0; i < types; i++)
     m.types.push_back({"sample!f" + std::to_string(i) + "+0x1", 0, i, 0, 0, {{0, {{}, {}}}}});
   return m;
@@ -81,6 +82,8 @@ std::string recorded_bytes(history &truth, bool finish) {
         m.types.push_back({"sample!late+0x1", 0, 99, 0, 0, {{0, {{}, {}}}}});
       step(m);
       writer.sample(m, i * 0.02);
+      if (i % 20 == 19)
+        writer.mark("mark-" + std::to_string(i), i * 0.02);
       truth.emplace_back();
       for (const tool::model_type &type : m.types)
         truth.back().push_back(tool::type_total(type));
@@ -121,6 +124,10 @@ void check_round_trip(bool finish) {
   for (const tool::counts &c : truth.back())
     all += c.memuse();
   require(growth.total.back() == all, "the last total");
+  require(growth.marks.size() == 2 && growth.marks[0].second == "mark-19" && growth.marks[1].second == "mark-39" &&
+              growth.marks[0].first > 0.379 && growth.marks[0].first < 0.381,
+          "the marks");
+  require(!finish || (last.peak && last.peak->least == 1000 && last.peak->most == 2000), "the peak");
 }
 
 void damage(std::string &bytes) {

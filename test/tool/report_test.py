@@ -1,127 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""report_test.py MALLOC9 MAKE_DUMP: the page of `malloc9 report` in a headless Chromium.
-
-It is opened from disk, and what it shows is compared with `malloc9 stat --json` of the same file. Every request that
-the browser makes is logged: there is one, for the page.
-"""
+"""report_test.py MALLOC9 MAKE_DUMP: the page of `malloc9 report` in a headless Chromium shows what `malloc9 stat --json`
+of the same file says, and asks for nothing."""
 import json
 import os
-import pathlib
 import subprocess
-import sys
-import tempfile
 import time
 
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 
-from harness import check, equal, find_program, main, read_stats, run_preloaded, wait_until
-
-TOOL, MAKE_DUMP = (os.path.abspath(argument) for argument in sys.argv[1:3])
-del sys.argv[1:3]
-FOLDER = tempfile.TemporaryDirectory(prefix="malloc9-report-")
-
-
-def start_browser():
-    options = Options()
-    options.binary_location = find_program("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                     "--window-size=1440,1700", f"--user-data-dir={FOLDER.name}/profile"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    os.environ.setdefault("HOME", FOLDER.name)
-    return webdriver.Chrome(service=Service(find_program("chromedriver")), options=options)
-
-
-BROWSER = start_browser()
-
-
-def js(script, *arguments):
-    return BROWSER.execute_script(script, *arguments)
-
-
-def made_dump(case):
-    path = os.path.join(FOLDER.name, case + ".m9")
-    with open(path, "wb") as file:
-        subprocess.run([MAKE_DUMP, case], stdout=file, check=True)
-    return path
-
-
-def open_page(dump, *options):
-    """Makes the page of `dump` and opens it; seconds until it was ready."""
-    page = os.path.splitext(dump)[0] + ".html"
-    done = subprocess.run([TOOL, "report", dump, "-o", page, *options], capture_output=True, text=True, check=False)
-    equal(done.returncode, 0, f"report {dump}: {done.stderr}")
-    BROWSER.get_log("performance")
-    BROWSER.get_log("browser")
-    start = time.monotonic()
-    BROWSER.get(pathlib.Path(page).as_uri())
-    wait_until(lambda: js("return document.body.dataset.ready") == "yes", 60, "the table to be built")
-    return time.monotonic() - start
-
-
-def check_quiet():
-    """The page asked for itself and for nothing else, and the browser has nothing to say against it."""
-    events = [json.loads(entry["message"])["message"] for entry in BROWSER.get_log("performance")]
-    urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    equal(urls, [BROWSER.current_url], "requests")
-    equal(BROWSER.get_log("browser"), [], "the browser's log")
-
-
-def rows():
-    return [row.text.split("\n") for row in BROWSER.find_elements(By.CSS_SELECTOR, "#table .tabulator-row")]
-
-
-FIELDS = {"Type": "name", "Module": "module", "Requests": "requests", "Growth": "growth"}
-
-
-def column(title):
-    """The texts of one column's cells, as far as there are rows in sight."""
-    cells = BROWSER.find_elements(By.CSS_SELECTOR, f"#table .tabulator-cell[tabulator-field={FIELDS[title]}]")
-    return [cell.text for cell in cells]
-
-
-def click_shape(selector):
-    """A click on an SVG element, which another may cover in its middle."""
-    js("document.querySelector(arguments[0]).dispatchEvent(new MouseEvent('click', {bubbles: true}))", selector)
-
-
-def sort_by(title):
-    for cell in BROWSER.find_elements(By.CSS_SELECTOR, "#table .tabulator-col-title"):
-        if cell.text == title:
-            cell.click()
-            return
-    check(False, "no column", title)
-
-
-def search(text):
-    box = BROWSER.find_element(By.ID, "search")
-    box.send_keys(Keys.CONTROL, "a")
-    box.send_keys(Keys.DELETE)
-    box.send_keys(text)
-    time.sleep(0.6)
-
-
-def found():
-    return BROWSER.find_element(By.ID, "found").text
-
-
-def live_types(stats):
-    return [entry for entry in stats["types"] if entry["memuse"] > 0]
-
-
-PYTHON = ["/usr/bin/python3", "-c", "import json, sqlite3, email, decimal; x = [str(i) * 40 for i in range(3000)]"]
-
-
-def python_dump():
-    path = os.path.join(FOLDER.name, "python.m9")
-    if not os.path.exists(path):
-        run_preloaded(PYTHON, conf={"dump": path}, require=False)
-    return path
+from browser import (BROWSER, FOLDER, TOOL, check_quiet, click_shape, column, found, js, made_dump, main_in_browser,
+                     open_page, python_dump, rows, search, sort_by)
+from harness import check, equal, read_stats, wait_until
 
 
 def test_figures():
@@ -286,30 +176,6 @@ def test_many_types():
     check_quiet()
 
 
-def test_growth():
-    """Of a recording the page draws lines: of all types, and of those that match a search."""
-    recording = os.path.join(FOLDER.name, "grow.m9r")
-    grow = "import time\nkept = []\nfor i in range(40):\n  kept.append(bytearray(1 << 20))\n  time.sleep(0.02)"
-    done = subprocess.run([TOOL, "record", "-o", recording, "--hz", "50", "--", "/usr/bin/python3", "-c", grow],
-                          capture_output=True, text=True, check=False)
-    equal(done.returncode, 0, done.stderr)
-    open_page(recording)
-    check(BROWSER.find_element(By.ID, "growth-section").is_displayed(), "no growth")
-    check(max(js("return m9.data.growth.total")) >= 40 << 20, "the blocks are missing")
-    # The line goes up, from the left below to the right above.
-    heights = js("""const p = m9.growth.plot, k = p.data[1].indexOf(Math.max(...p.data[1]));
-      return [p.valToPos(p.data[1][0], 'y'), p.valToPos(p.data[1][k], 'y')]""")
-    check(heights[0] - heights[1] > 100, heights)
-    labels = lambda: [label.text for label in BROWSER.find_elements(By.CSS_SELECTOR, "#growth .u-series")]
-    check(len(labels()) > 3 and any("all types" in label for label in labels()), labels())
-    search("no such type anywhere")
-    equal(len(labels()), 2, "lines")
-    search("")
-    sort_by("Growth")
-    check(column("Growth")[0].startswith("+") or column("Growth")[0] == "0 B", column("Growth"))
-    check_quiet()
-
-
 def test_command():
     """Where the page goes, and what is refused."""
     def run(*arguments):
@@ -322,6 +188,9 @@ def test_command():
     os.mkdir(other)
     done = subprocess.run([TOOL, "report", dump], capture_output=True, text=True, cwd=other, check=False)
     equal((done.returncode, os.listdir(other)), (0, ["python.html"]), done.stderr)
+    told = json.loads(run(dump, "-o", "told.html", "--json").stdout)
+    equal([told["file"], told["types"], told["samples"]], ["told.html", len(read_stats(dump)["types"]), 0], "what is told")
+    equal(run(dump, "-o", "-", "--json").returncode, 2, "two things for standard output")
     equal(run(dump, "-o", "no/such/folder/x.html").returncode, 2, "a folder that is not there")
     done = run("/bin/true", "-o", "true.html")
     equal(done.returncode, 2, "no statistics")
@@ -329,9 +198,5 @@ def test_command():
 
 
 if __name__ == "__main__":
-    try:
-        main(test_figures, test_sort, test_search, test_zoom, test_details_and_measures, test_hostile_names, test_policy,
-             test_light_and_dark, test_many_types, test_growth, test_command)
-    finally:
-        BROWSER.quit()
-        FOLDER.cleanup()
+    main_in_browser(test_figures, test_sort, test_search, test_zoom, test_details_and_measures, test_hostile_names,
+                    test_policy, test_light_and_dark, test_many_types, test_command)

@@ -83,6 +83,13 @@ class Run(unittest.TestCase):
         self.assertRegex(done.stderr, first_line.format("true"))
         self.assertLess(os.path.getsize(path), 10000)
 
+    def test_json(self):
+        done = self.run_tool("--json", "bash", "-c", "exit 3")
+        self.assertEqual(done.returncode, 3)
+        told = json.loads(done.stderr)
+        self.assertEqual(told["program"], "bash")
+        self.assertTrue(any(entry["numallocs"] for entry in told["types"]), done.stderr)
+
     def test_dump_relative_to_where_run_was_called(self):
         self.run_tool("--dump", "here.m9", "--", "bash", "-c", "cd /", cwd=self.folder)
         self.assertEqual(self.statistics(self.path("here.m9"))["program"], "bash")

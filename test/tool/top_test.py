@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from harness import check, equal, find_program, main, read_stats, wait_until
+from harness import check, equal, find_program, main, preload_env, read_stats, wait_until
 
 TOOL, MAKE_DUMP = (os.path.abspath(argument) for argument in sys.argv[1:3])
 del sys.argv[1:3]
@@ -188,6 +188,61 @@ def test_rates():
         equal(top.status(), 0, "status")
 
 
+def sleeper(folder):
+    """A process that counts in a file in `folder`, and that file."""
+    process = subprocess.Popen(["/usr/bin/python3", "-c", "import time; time.sleep(100)"],
+                               env=preload_env(conf={"stats": folder}))
+    ready = lambda: any(name.startswith(f"{process.pid}-") for name in os.listdir(folder)) and subprocess.run(
+        [TOOL, "stat", os.path.join(folder, next(n for n in os.listdir(folder) if n.startswith(f"{process.pid}-")))],
+        capture_output=True, check=False).returncode == 0
+    wait_until(ready, 20, "its live file")
+    return process
+
+
+def test_choice():
+    """Without TARGET the processes of the folder are listed and one is opened; where there is one only, that is."""
+    folder = os.path.join(FOLDER.name, "live")
+    os.mkdir(folder, 0o700)
+    with Terminal("--dir", folder) as top:
+        equal(top.status(), 2, "status where there is no process")
+    processes = []
+    try:
+        processes.append(sleeper(folder))
+        with Terminal("--dir", folder, "--names", "dump") as top:
+            top.wait(rf"^python3 \(pid {processes[0].pid}\)")
+            top.keys("q")
+            equal(top.status(), 0, "status")
+        processes += [sleeper(folder), sleeper(folder)]
+        pids = [str(process.pid) for process in processes]
+        with Terminal("--dir", folder, "--names", "dump", "--interval", "300") as top:
+            top.wait("^Which process")
+            equal([line.split()[0] for line in top.lines()[2:5]], pids, "processes")
+            top.keys("Down", "Down", "Down", "Up", "Enter")
+            top.wait(rf"^python3 \(pid {pids[1]}\)")
+            top.keys("q")
+            equal(top.status(), 0, "status")
+        with Terminal("--dir", folder, "--names", "dump", "--interval", "300") as top:
+            top.wait("^Which process")
+            processes[0].kill()
+            processes[0].wait()
+            # What died goes down in the list, and stays chosen.
+            top.wait(rf"^ *{pids[2]} alive.*\n *{pids[0]} died")
+            top.keys("Enter")
+            top.wait(rf"^python3 \(pid {pids[0]}\)")
+            top.keys("q")
+            equal(top.status(), 0, "status")
+        with Terminal("--dir", folder) as top:
+            top.wait("^Which process")
+            top.keys("q")
+            equal(top.status(), 0, "status of a choice of none")
+        done = subprocess.run([TOOL, "top", "--json", "--dir", folder], capture_output=True, text=True, check=False)
+        check(done.returncode == 2 and all(pid in done.stderr for pid in pids), done.returncode, done.stderr)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
 def test_refused():
     def run(*arguments, **more):
         return subprocess.run([TOOL, "top", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL,
@@ -206,7 +261,7 @@ def test_refused():
 if __name__ == "__main__":
     try:
         main(test_list_and_sort, test_open_and_filter, test_narrow_and_resized, test_hostile_names, test_rates,
-             test_refused)
+             test_choice, test_refused)
     finally:
         subprocess.run([find_program("tmux"), "-S", SOCKET, "kill-server"], check=False, stderr=subprocess.DEVNULL)
         FOLDER.cleanup()

@@ -139,7 +139,9 @@ def merge():
     with folder() as path:
         dumps = [dumped(path, kind) for kind in LEAKS]
         merged = path("merged.m9")
-        malloc9("merge", *dumps, "--output", merged)
+        told = json.loads(malloc9("merge", *dumps, "--output", merged, "--json"))
+        equal([told["file"], told["processes"], told["types"]],
+              [merged, 3, json.loads(malloc9("info", merged, "--json"))["types"]], "what merge tells")
         sums = json.loads(malloc9("sites", merged, "--by", "function", "--json"))["sites"]
         equal([of(sums, "!session_new")[key] for key in ("inuse", "numallocs")], [14, 1500], "sum")
         parts = [t for dump in dumps for t in harness.read_stats(dump)["types"]]

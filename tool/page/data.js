@@ -41,6 +41,14 @@ m9.search = text => {
 };
 m9.is_match = i => m9.matches === null || m9.matches[i] === 1;
 
+// Who called the function of a type: [function, module], outermost first; empty where the type is no chain.
+m9.callers = i => {
+  const {callers, words} = m9.data, chain = [];
+  for (let k = callers ? m9.types.caller[i] : -1; k >= 0; k = callers.caller[k])
+    chain.push(callers.functions[k].map(word => [words[word], words[callers.module[k]]]));
+  return chain.reverse().flat();
+};
+
 // Nested names: {name, children: Map, type}. `path` gives the names of a type, outermost first.
 m9.tree = path => {
   const root = {name: "all", children: new Map(), value: 0, matched: 0};

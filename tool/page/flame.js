@@ -1,24 +1,34 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Flame graph (d3-flame-graph), root on top: module, function, what was inlined into it, place.
+// Flame graph (d3-flame-graph), root on top. Of types that are chains: who called whom, from the outermost function on,
+// to the place. Of others: module, function, what was inlined into it, place.
 "use strict";
 m9.flame = {
   box: document.getElementById("flame"),
   reset: document.getElementById("flame-reset"),
+  about: document.getElementById("flame-about"),
   chart: null,
+  modules: new Map(), // of functions, by name, where there are chains
 
   path(i) {
     const module = m9.word("module", i), name = m9.word("name", i);
     const frames = m9.types.frames[i];
     const functions = frames ? frames.map(word => m9.data.words[word]) : [m9.word("function", i)].filter(f => f);
-    return [module, ...functions, m9.short(name, module, m9.word("function", i))];
+    const place = m9.short(name, module, m9.word("function", i));
+    const callers = m9.callers(i);
+    if (callers.length === 0)
+      return [module, ...functions, place];
+    for (const [caller, its_module] of [...callers, ...functions.map(text => [text, module]), [place, module]])
+      if (!this.modules.has(caller))
+        this.modules.set(caller, its_module);
+    return [...callers.map(([caller]) => caller), ...functions, place];
   },
 
   nested(node, module) {
     return {
       name: node.name,
       value: node.value,
-      module: module ?? "",
+      module: this.modules.get(node.name) ?? module ?? "",
       children: [...node.children.values()].map(child => this.nested(child, module ?? child.name)),
     };
   },
@@ -30,6 +40,8 @@ m9.flame = {
   build() {
     this.box.replaceChildren();
     this.reset.hidden = true;
+    this.about.textContent = m9.data.callers ? "who called whom, from the outermost function on; a click zooms" :
+      "module, function, what was inlined, place; a click zooms";
     const tree = m9.tree(i => this.path(i));
     tree.name = m9.data.head.program || "all";
     if (tree.value === 0) {

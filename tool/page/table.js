@@ -87,6 +87,7 @@ m9.table = {
       ["Module", m9.word("module", i)], ["Function", m9.word("function", i)],
       ["Source", m9.word("file", i) + (m9.types.line[i] > 0 ? `:${m9.types.line[i]}` : "")],
       ["Inlined", (m9.types.frames[i] || []).map(word => m9.data.words[word]).join(" › ")],
+      ["Called by", m9.callers(i).map(([caller]) => caller).reverse().join(" ‹ ")],
       ["Live", `${m9.format.count(m9.types.live[i])} items, ${m9.format.count(m9.types.bytes[i])} bytes`],
       ["Most", `${m9.types.exact[i] ? "" : "at least "}${m9.format.count(m9.types.high[i])} bytes`],
       ["Ever", `${m9.format.count(m9.types.requests[i])} requests, ${m9.format.count(m9.types.frees[i])} frees`],
