@@ -23,6 +23,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/view.h"
 #include "tool/model.h"
 #include "tool/output.h"
 
@@ -50,6 +51,9 @@ class recorder {
 public:
   recorder(output &to, const model &first);
   void sample(const model &m, double seconds); // since the first
+  // The same by the sums of the types of that model, as they are now. False, and nothing is written: a type is among
+  // them that had counted nothing.
+  bool sample(const std::vector<type_sum> &sums, double seconds);
   // The dump that goes with the last sample.
   void finish(const model &last);
 
@@ -60,6 +64,7 @@ public:
 private:
   uint32_t number_of(const model &m, size_t index);
   void record(record_kind kind, const std::string &content);
+  void record_changes(const std::vector<counts> &now, double seconds);
 
   output &out;
   std::unordered_map<std::string, uint32_t> numbers; // by identity
