@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "core/live.h"
 
+#include <initializer_list>
+
 #include "core/heap.h"
 #include "core/inherited.h"
 #include "core/layout.h"
@@ -22,7 +24,8 @@ constexpr const char *crowded = "it ran on more CPUs than the file has room for"
 
 live_about about; // (i)
 bool wanted;      // (i)
-text_buffer<96> name;
+using name_text = text_buffer<96>;
+name_text name;
 uint64_t pid_namespace, parent;
 // All below (t).
 shared_file file; // while its first parts are taken
@@ -113,28 +116,68 @@ void blocks_leave() M9_REQUIRES(malloc_mtx) {
   });
 }
 
-// PID-NAMESPACE.live. The start time comes in only where two processes would have the same name: to read it takes 20
-// us. Who has it already can only be dead, or this process before it called exec: then it is over.
-void name_make() {
-  name.clear();
-  pid_namespace = process_namespace();
-  name.number(process_id()).put('-').number(pid_namespace).add(".live");
+// PID-NAMESPACE.live; `time` comes in where that is taken.
+void name_make(name_text &to, uint64_t time) {
+  to.clear();
+  to.number(process_id()).put('-').number(pid_namespace);
+  if (time)
+    to.put('-').number(time);
+  to.add(".live");
 }
 
-void name_make_free() {
+// The file as it is made, under a name of which readers know that it is none of a whole file.
+name_text made;
+
+// What a process that was killed left under this name is for `malloc9 gc`.
+long made_begin(uint64_t size) {
+  long result = 0;
+  for (uint64_t time : {uint64_t{0}, clock_real_ns()}) {
+    name_make(made, time);
+    made.add(".new");
+    result = shared_file_create(about.folder, made.c_str(), size, file);
+    if (!error_is_taken(result))
+      break;
+  }
+  return result;
+}
+
+// Gives the whole file its name. Who has it already can only be dead, or this process before it called exec: then that
+// is over. When this process began is asked only then, as it takes 20 us.
+long made_publish() M9_REQUIRES(malloc_mtx) {
+  constexpr uint64_t tolerance = 50 * 1000 * 1000;
+  name_make(name, 0);
+  long result = shared_file_publish(file, made.c_str(), name.c_str(), false);
+  if (!error_is_taken(result))
+    return result;
   format::header old;
   if (shared_file_peek(about.folder, name.c_str(), &old, sizeof old)) {
-    constexpr uint64_t tolerance = 50 * 1000 * 1000;
     uint64_t started = process_started_ns();
     if (started != 0 && old.time_ns + tolerance > started)
-      return shared_file_remove(about.folder, name.c_str());
-    text_buffer<96> aside;
-    aside.number(process_id()).put('-').number(pid_namespace).put('-').number(old.time_ns).add(".live");
+      return shared_file_publish(file, made.c_str(), name.c_str(), true);
+    name_text aside;
+    name_make(aside, old.time_ns);
     shared_file_rename(about.folder, name.c_str(), aside.c_str());
-    return;
+  } else {
+    name_make(name, clock_real_ns());
   }
-  name.clear();
-  name.number(process_id()).put('-').number(pid_namespace).put('-').number(clock_real_ns()).add(".live");
+  return shared_file_publish(file, made.c_str(), name.c_str(), false);
+}
+
+// The counters go back to private memory, as they are. Where there is no memory for that, they stay in a file that
+// nobody sees.
+void file_leave(uintptr_t index, uint64_t index_bytes) M9_REQUIRES(malloc_mtx) {
+  live_on = false;
+  bool left = true;
+  blocks_each([&left](int cpu) M9_UNCHECKED {
+    if (is_backed(cpu) && !block_make_private(cpu, filling::same))
+      left = false;
+  });
+  pages_drop(slots, slots ? slots_count * block_bytes : 0);
+  slots = 0;
+  for (uint64_t &b : backed)
+    b = 0;
+  if (left)
+    pages_drop(index, index ? index_bytes : 0);
 }
 
 // Maps the index where no child has it, which keeps the lock, and the slots.
@@ -153,13 +196,9 @@ long file_begin() M9_REQUIRES(malloc_mtx) {
   uint64_t index_bytes = live_index_bytes(small);
   slots_count = small ? 1 : live_slots_most;
   slots_used = 0;
-  name_make();
-  uint64_t size = index_bytes + slots_count * block_bytes;
-  long result = shared_file_create(about.folder, name.c_str(), size, file);
-  if (error_is_taken(result)) {
-    name_make_free();
-    result = shared_file_create(about.folder, name.c_str(), size, file);
-  }
+  pid_namespace = process_namespace();
+  malloc_types_name_locked(); // reads files, and so comes before ours are open
+  long result = made_begin(index_bytes + slots_count * block_bytes);
   if (result < 0)
     return result;
   uintptr_t index = 0;
@@ -167,16 +206,15 @@ long file_begin() M9_REQUIRES(malloc_mtx) {
   if (result == 0) {
     live_index_start(index, small, slots_count, {about.program, about.command, about.start_ns, parent, pid_namespace});
     blocks_take();
-    shared_file_close(file);
-    malloc_types_name_locked();
     live_index_publish();
+    result = made_publish();
+  }
+  if (result == 0) {
+    shared_file_close(file);
     return 0;
   }
-  shared_file_close(file);
-  shared_file_remove(about.folder, name.c_str());
-  pages_drop(index, index ? index_bytes : 0);
-  pages_drop(slots, slots ? slots_count * block_bytes : 0);
-  slots = 0;
+  shared_file_discard(file, made.c_str());
+  file_leave(index, index_bytes);
   return result;
 }
 

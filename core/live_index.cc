@@ -203,7 +203,7 @@ void live_index_publish() {
   cells_for_each([](void *, uint64_t cell, const cell_info &info) M9_UNCHECKED { live_cell_made(cell, info); },
                  nullptr);
   live_refresh();
-  // Last, and so the mark of a file that can be read.
+  // Last, so that what is left of a process that was killed before is none.
   std::atomic_thread_fence(std::memory_order_release);
   __builtin_memcpy(head().head.magic, magic, sizeof magic);
 }

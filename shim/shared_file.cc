@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <initializer_list>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -39,7 +40,19 @@ bool size_is_allowed(uint64_t size) { // else SIGXFSZ
   return system_call(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, long(&limit)) != 0 || limit.rlim_cur >= size;
 }
 
-long file_fill(int folder, const char *name, uint64_t size, shared_file &file) {
+// Where the file system cannot rename without replacing, a second name cannot replace either.
+long rename_to_new(int folder, const char *from, const char *to) {
+  constexpr int no_replace = 1; // RENAME_NOREPLACE
+  long result = system_call(SYS_renameat2, folder, long(from), folder, long(to), no_replace);
+  if (result != -EINVAL && result != -ENOSYS)
+    return result;
+  result = system_call(SYS_linkat, folder, long(from), folder, long(to), 0);
+  if (result == 0)
+    system_call(SYS_unlinkat, folder, long(from), 0);
+  return result;
+}
+
+long file_fill(const char *name, uint64_t size, shared_file &file) {
   if (!size_is_allowed(size))
     return -EFBIG;
   if (long failed = system_call(SYS_ftruncate, file.owner, long(size)))
@@ -48,7 +61,7 @@ long file_fill(int folder, const char *name, uint64_t size, shared_file &file) {
   all.l_type = F_WRLCK;
   if (long failed = system_call(SYS_fcntl, file.owner, F_OFD_SETLK, long(&all)))
     return failed;
-  file.other = int(system_call(SYS_openat, folder, long(name), flags_of_file));
+  file.other = int(system_call(SYS_openat, file.folder, long(name), flags_of_file));
   return file.other < 0 ? file.other : 0; // nobody else can have replaced it in such a folder
 }
 
@@ -58,18 +71,18 @@ long shared_file_create(const char *folder, const char *name, uint64_t size, sha
   long at = folder_open(folder);
   if (at < 0)
     return at;
+  file.folder = int(at);
   long result = -EPERM;
-  if (folder_is_safe(int(at))) {
+  if (folder_is_safe(file.folder))
     result = system_call(SYS_openat, at, long(name), flags_of_file | O_CREAT | O_EXCL, 0600);
-    file.owner = int(result);
-    if (result >= 0)
-      result = file_fill(int(at), name, size, file);
-    if (result < 0 && file.owner >= 0) {
-      system_call(SYS_unlinkat, at, long(name), 0);
-      shared_file_close(file);
-    }
+  if (result < 0) {
+    shared_file_close(file);
+    return result;
   }
-  file_close(int(at));
+  file.owner = int(result);
+  result = file_fill(name, size, file);
+  if (result < 0)
+    shared_file_discard(file, name);
   return result < 0 ? result : 0;
 }
 
@@ -98,11 +111,20 @@ bool shared_file_peek(const char *folder, const char *name, void *to, uint64_t s
   return good;
 }
 
+long shared_file_publish(const shared_file &file, const char *from, const char *to, bool replace) {
+  return replace ? system_call(SYS_renameat, file.folder, long(from), file.folder, long(to))
+                 : rename_to_new(file.folder, from, to);
+}
+
+void shared_file_discard(shared_file &file, const char *name) {
+  system_call(SYS_unlinkat, file.folder, long(name), 0);
+  shared_file_close(file);
+}
+
 void shared_file_close(shared_file &file) {
-  if (file.owner >= 0)
-    file_close(file.owner);
-  if (file.other >= 0)
-    file_close(file.other);
+  for (int fd : {file.owner, file.other, file.folder})
+    if (fd >= 0)
+      file_close(fd);
   file = {};
 }
 
@@ -118,7 +140,7 @@ void shared_file_rename(const char *folder, const char *from, const char *to) {
   long at = folder_open(folder);
   if (at < 0)
     return;
-  system_call(SYS_renameat2, at, long(from), at, long(to), 1 /* RENAME_NOREPLACE */);
+  rename_to_new(int(at), from, to);
   file_close(int(at));
 }
 

@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -84,23 +82,10 @@ void say_what_is_missing(const dump_file &dump) {
                        printable(std::string(reason.data, reason.size))));
 }
 
-// A process makes its live file under its name, then fills it, and writes the header's magic last: a moment is enough.
-void wait_for_header(const std::string &path) {
-  constexpr int tries = 50;
-  for (int i = 0; path.ends_with(".live") && i < tries; i++) {
-    const reader r = open_dump(path);
-    char magic[sizeof format::magic];
-    if (r.read_some(magic, sizeof magic) != sizeof magic || magic[0] != 0)
-      return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-}
-
 } // namespace
 
 dump_file dump_load(const std::string &target) {
   const std::string path = target_path(target);
-  wait_for_header(path);
   const reader r = open_dump(path);
   dump_file dump;
   dump.path = path;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/format.h"
+#include "tool/unique_fd.h"
 
 namespace m9::tool {
 
@@ -23,5 +24,26 @@ bool is_live_file(int fd, const format::header &header);
 bool live_is_alive(int fd);
 // `path` is for errors, which it throws.
 live_image live_read(int fd, const std::string &path);
+
+// One that is read many times: it is opened and mapped once, which is most of what a reading costs.
+class live_file {
+public:
+  live_file(unique_fd fd, const std::string &path); // path as above; these throw, too
+  ~live_file();
+  live_file(const live_file &) = delete;
+  live_file &operator=(const live_file &) = delete;
+
+  live_image read();
+  // Brings the counters alone of what read() gave last up to date. False: there is more in the file now; read() it.
+  // Names, notes and peaks stay as they were.
+  bool read_counters(live_image &image);
+  bool is_alive() const;
+  // Whether another file has the name by now: a process that calls exec gets a new one in the place of its old.
+  bool is_replaced(const std::string &path) const;
+
+private:
+  struct state;
+  std::unique_ptr<state> s;
+};
 
 } // namespace m9::tool

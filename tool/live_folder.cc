@@ -46,6 +46,20 @@ void check_folder(const std::string &folder) {
     throw error(fmt::format("{}: belongs to another user", printable(folder)));
 }
 
+std::vector<live_name> list(const std::string &folder, bool is_new) {
+  check_folder(folder);
+  std::vector<live_name> names;
+  std::error_code failed;
+  for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed))
+    if (auto found = live_name_of(folder, at->path().filename().string()); found && found->is_new == is_new)
+      names.push_back(std::move(*found));
+  if (failed)
+    throw error(fmt::format("{}: {}", printable(folder), failed.message()));
+  std::sort(names.begin(), names.end(),
+            [](const live_name &a, const live_name &b) { return std::tie(a.pid, a.path) < std::tie(b.pid, b.path); });
+  return names;
+}
+
 } // namespace
 
 std::vector<std::string> live_folders() {
@@ -82,7 +96,9 @@ std::optional<live_name> live_name_of(const std::string &folder, const std::stri
   if (!take_number(left, found.pid) || !take(left, "-") || !take_number(left, found.pid_namespace) ||
       (take(left, "-") && !take_number(left, time)) || !take(left, ".live"))
     return std::nullopt;
-  if (take(left, "@")) {
+  if (take(left, ".new")) {
+    found.is_new = true;
+  } else if (take(left, "@")) {
     found.mark = left;
     left = {};
     if (found.mark.empty())
@@ -94,19 +110,8 @@ std::optional<live_name> live_name_of(const std::string &folder, const std::stri
   return found;
 }
 
-std::vector<live_name> live_list(const std::string &folder) {
-  check_folder(folder);
-  std::vector<live_name> names;
-  std::error_code failed;
-  for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed))
-    if (auto found = live_name_of(folder, at->path().filename().string()))
-      names.push_back(std::move(*found));
-  if (failed)
-    throw error(fmt::format("{}: {}", printable(folder), failed.message()));
-  std::sort(names.begin(), names.end(),
-            [](const live_name &a, const live_name &b) { return std::tie(a.pid, a.path) < std::tie(b.pid, b.path); });
-  return names;
-}
+std::vector<live_name> live_list(const std::string &folder) { return list(folder, false); }
+std::vector<live_name> live_list_new(const std::string &folder) { return list(folder, true); }
 
 unique_fd live_open(const std::string &path, format::header &header) {
   unique_fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));

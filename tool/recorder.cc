@@ -93,6 +93,24 @@ void recorder::sample(const model &m, double seconds) {
       now.resize(totals.size());
       now[number] += total;
     }
+  record_changes(now, seconds);
+}
+
+bool recorder::sample(const std::vector<type_sum> &sums, double seconds) {
+  std::vector<counts> now(totals.size());
+  for (size_t i = 0; i < sums.size(); i++) {
+    const counts total{sums[i].numallocs, sums[i].numfrees, sums[i].memalloced, sums[i].memfreed};
+    if (!total.any())
+      continue;
+    if (i >= places.size() || place_names[i].empty())
+      return false;
+    now[places[i]] += total;
+  }
+  record_changes(now, seconds);
+  return true;
+}
+
+void recorder::record_changes(const std::vector<counts> &now, double seconds) {
   std::string changes;
   uint64_t changed = 0, next = 0;
   for (uint32_t number = 0; number < now.size(); number++) {

@@ -24,6 +24,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/view.h"
 #include "tool/model.h"
 #include "tool/output.h"
 
@@ -50,7 +51,10 @@ enum class record_kind : uint8_t { program = 1, type = 2, sample = 3, statistics
 class recorder {
 public:
   recorder(output &to, const model &first);
-  void sample(const model &m, double seconds);        // since the first
+  void sample(const model &m, double seconds); // since the first
+  // The same by the sums of the types of that model, as they are now. False, and nothing is written: a type is among
+  // them that had counted nothing.
+  bool sample(const std::vector<type_sum> &sums, double seconds);
   void mark(const std::string &name, double seconds); // since the first, in any order
   // The dump that goes with the last sample.
   void finish(const model &last);
@@ -62,6 +66,7 @@ public:
 private:
   uint32_t number_of(const model &m, size_t index);
   void record(record_kind kind, const std::string &content);
+  void record_changes(const std::vector<counts> &now, double seconds);
 
   output &out;
   std::unordered_map<std::string, uint32_t> numbers; // by identity

@@ -71,7 +71,7 @@ void mark(const mark_options &options) {
   const auto name = live_name_of(path.substr(0, slash == std::string::npos ? 0 : slash),
                                  slash == std::string::npos ? path : path.substr(slash + 1));
   const dump_file image = dump_load(path);
-  if (!name || !name->mark.empty() || !view_is_live(image.view))
+  if (!name || name->is_new || !name->mark.empty() || !view_is_live(image.view))
     throw error(fmt::format("{}: no process counts in it, so there is nothing to mark", printable(path)));
   make_dump(image);
   save(image, path + "@" + options.name);

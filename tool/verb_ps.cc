@@ -2,6 +2,7 @@
 //
 // malloc9 ps and gc: the processes that count in live files, and what is left of those that do not any more.
 #include <cerrno>
+#include <csignal>
 #include <ctime>
 #include <memory>
 
@@ -86,13 +87,16 @@ bool remove_remains(const live_name &name, bool dry_run) {
   return dry_run || ::unlink(name.path.c_str()) == 0;
 }
 
-// Its process was killed before the first bytes were written.
-bool never_began(const std::string &path) {
+// Nobody makes that file any more: it takes a process no time, unless it was killed. Those of other pid namespaces
+// cannot be asked for.
+bool is_left_over(const live_name &name) {
   struct stat st {};
-  format::header header{};
   constexpr time_t long_enough = 10; // seconds
-  return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_ctime + long_enough < ::time(nullptr) &&
-         !live_open(path, header) && header.magic[0] == 0;
+  if (::lstat(name.path.c_str(), &st) != 0 || !S_ISREG(st.st_mode))
+    return false;
+  const bool gone =
+      name.pid_namespace == own_pid_namespace() && ::kill(static_cast<pid_t>(name.pid), 0) != 0 && errno == ESRCH;
+  return gone || st.st_ctime + long_enough < ::time(nullptr);
 }
 
 void gc(const folder_options &options) {
@@ -117,9 +121,10 @@ void gc(const folder_options &options) {
         if (!mark.mark.empty() && mark.path.starts_with(p.name.path + "@"))
           remove(mark);
     }
-    for (const live_name &name : names)
-      if (!options.ended && name.mark.empty() && never_began(name.path))
-        remove(name);
+    if (!options.ended)
+      for (const live_name &name : live_list_new(folder))
+        if (is_left_over(name))
+          remove(name);
   }
   if (options.json) {
     json_writer json(out);

@@ -45,15 +45,12 @@ public:
   // `from_start`: of a program that was started to be recorded, so that a mark before the first look is part of it.
   session(const record_options &o, bool from_start) : options(o), whole(from_start) {}
 
-  void look(const std::string &file) {
-    model now = model_of(dump_load(file).view);
+  void look(const std::string &target) {
+    if (!look_at_counters(target))
+      look_at_all(target);
     const auto moment = clock::now();
-    if (!writer)
-      begin(now, moment);
     seconds = std::chrono::duration<double>(moment - start).count();
-    writer->sample(now, seconds);
-    last = std::move(now);
-    target = file;
+    path_of_target = target;
     if (moment - flushed > std::chrono::milliseconds(250)) {
       look_for_marks();
       out->finish(); // whatever ends this program, so much is there
@@ -64,12 +61,21 @@ public:
 
   bool began() const { return writer != nullptr; }
 
-  void finish() {
+  // Whether the process that counts in a live file is gone; of other files nobody knows.
+  bool has_ended(const std::string &target) const { return file && !file->is_alive() && !file->is_replaced(target); }
+
+  void finish(const std::string &target) {
     if (!writer) {
       print_json();
       return;
     }
     look_for_marks();
+    try {
+      if (only_counters)
+        look_at_all(target);
+    } catch (const error &) {
+      only_counters = false; // it was cut short: what is known of all is a little older
+    }
     writer->finish(last);
     if (shown)
       complain_over("");
@@ -102,11 +108,58 @@ private:
 
   // They are files beside the live file; one that was made again is another.
   void look_for_marks() {
-    for (const made_mark &mark : marks_of(target, last))
+    for (const made_mark &mark : marks_of(path_of_target, last))
       if (known_marks.emplace(mark.name, mark.time_ns).second && (whole || mark.time_ns >= start_ns)) {
         writer->mark(mark.name, mark.time_ns > start_ns ? static_cast<double>(mark.time_ns - start_ns) / 1e9 : 0);
         marks++;
       }
+  }
+
+  // What is cheap, while the types are those that the last look at all found.
+  bool look_at_counters(const std::string &target) {
+    const auto moment = clock::now();
+    if (!writer || !file || moment - looked_at_all > std::chrono::milliseconds(250) || file->is_replaced(target) ||
+        !file->read_counters(image))
+      return false;
+    statistics_view view{};
+    if (view_open(view, reinterpret_cast<const unsigned char *>(image.memory.get()), image.size).what != nullptr)
+      return false;
+    sums.resize(view_count(view, format::section_kind::types));
+    view_sum_types(view, sums.data());
+    only_counters = writer->sample(sums, std::chrono::duration<double>(clock::now() - start).count());
+    return only_counters;
+  }
+
+  // A live file that lost its name is still there. The first look says what is wrong with the file.
+  void look_at_all(const std::string &target) {
+    only_counters = false;
+    if (file && file->is_replaced(target))
+      file.reset();
+    if (file)
+      image = file->read();
+    const dump_file dump =
+        file ? dump_from_bytes(target, reinterpret_cast<const unsigned char *>(image.memory.get()), image.size)
+             : dump_load(target);
+    model now = model_of(dump.view);
+    const auto moment = clock::now();
+    if (!writer)
+      begin(now, moment);
+    writer->sample(now, std::chrono::duration<double>(moment - start).count());
+    last = std::move(now);
+    looked_at_all = moment;
+    if (!file)
+      open(target);
+  }
+
+  void open(const std::string &target) {
+    format::header header{};
+    unique_fd live(::open(target.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (live && ::pread(live.get(), &header, sizeof header, 0) == static_cast<ssize_t>(sizeof header) &&
+        is_live_file(live.get(), header)) {
+      file = std::make_unique<live_file>(std::move(live), target);
+      image = {};
+      looked_at_all = {};
+    }
   }
 
   void begin(const model &first, clock::time_point moment) {
@@ -138,27 +191,22 @@ private:
 
   const record_options &options;
   bool whole;
-  std::string path, target;
+  std::string path, path_of_target;
   unique_fd fd;
   std::unique_ptr<output> out;
   std::unique_ptr<recorder> writer;
   model last;
-  clock::time_point start, flushed;
   uint64_t start_ns = 0; // CLOCK_REALTIME, of the first look
   double seconds = 0;    // from the first to the last
   std::set<std::pair<std::string, uint64_t>> known_marks;
   uint64_t marks = 0;
+  std::unique_ptr<live_file> file; // what is looked at, if it is one
+  live_image image;                // of it, at the last look
+  std::vector<type_sum> sums;
+  bool only_counters = false; // `last` is older than the last look
+  clock::time_point start, flushed, looked_at_all;
   bool shown = false;
 };
-
-// Whether the process that counts in a live file is gone; of other files nobody knows.
-bool has_ended(const std::string &path) {
-  format::header header{};
-  const unique_fd any(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
-  if (!any || ::pread(any.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header))
-    return true;
-  return is_live_file(any.get(), header) && !live_is_alive(any.get());
-}
 
 std::chrono::nanoseconds period_of(const record_options &options) {
   return std::chrono::nanoseconds(uint64_t{1000000000} / options.hz);
@@ -176,7 +224,7 @@ void record_target(const record_options &options) {
   const auto start = clock::now();
   auto next = start;
   for (;;) {
-    const bool ended = s.began() && has_ended(path); // asked before the look, so that this is the last
+    const bool ended = s.has_ended(path); // asked before the look, so that this is the last
     try {
       s.look(path);
     } catch (const error &e) {
@@ -194,7 +242,7 @@ void record_target(const record_options &options) {
     if (::sigtimedwait(&stop, nullptr, &wait) > 0)
       break;
   }
-  s.finish();
+  s.finish(path);
 }
 
 class private_folder {
@@ -253,7 +301,7 @@ int record_program(const record_options &options, const std::vector<std::string>
     throw error(*failed);
   if (!s.began())
     complain(fmt::format("{}: no statistics, so no recording", printable(program.front())));
-  s.finish();
+  s.finish(file);
   return exit_status_of(status);
 }
 

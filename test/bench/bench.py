@@ -13,6 +13,7 @@ import tempfile
 import chains
 import full
 import given_back
+import live
 import peers as peers_of
 import picture
 import programs
@@ -34,11 +35,13 @@ def arguments():
     what.add_argument("--rss", action="store_true", help="what stays resident after 1 GiB was freed")
     what.add_argument("--scaling", action="store_true", help="curves over threads, live items, types and modules")
     what.add_argument("--chains", action="store_true", help="what it costs to look for the caller that is no wrapper")
+    what.add_argument("--live", action="store_true",
+                      help="what it costs to count in a file, and to be read 100 times a second by `malloc9 record`")
     what.add_argument("--shares", action="store_true", help="how much of each case's time is malloc's, by `perf record`")
     what.add_argument("--list", action="store_true", help="what there is, and why")
     p.add_argument("--only", metavar="NAME,NAME", help="these workloads, programs or curves alone")
     p.add_argument("--peers", metavar="NAME,NAME", help="these allocators alone")
-    p.add_argument("--rounds", type=int, help="interleaved rounds (11; --quick and --chains 7, --rss and --scaling 3)")
+    p.add_argument("--rounds", type=int, help="interleaved rounds (11; --live 9, --quick and --chains 7, --rss and --scaling 3)")
     p.add_argument("--scale", type=float, default=1, help="of the amount of work in the bench's own workloads")
     p.add_argument("--with", dest="given", action="append", default=[], metavar="NAME=LIB", help="one more allocator")
     p.add_argument("--nocount", action="store_true", help="also malloc9 without tags and counters: what counting costs")
@@ -167,6 +170,17 @@ def run_chains(a, runner, peers, workloads):
     return {"chains": found}
 
 
+def run_live(a, runner, peers, workloads):
+    if not peers[0].ours:
+        raise SystemExit("bench: --live is about malloc9, which --peers leaves out")
+    found = live.measure(runner, live.cases(workloads, a.scale), peers[0], a.rounds or 9, say)
+    if a.scale == 1:
+        live.check_looks(found)
+    print(live.table(found))
+    show_bars(a, peers[0], live.bars(found))
+    return {"live": found}
+
+
 def run_scaling(a, runner, peers, workloads):
     curves = only(a, list(scaling.POINTS), str)
     module = os.path.join(a.build, "test/bench/libbench_module.so")
@@ -202,7 +216,7 @@ def run_chosen(a, peers):
     """Runs what was asked for and returns its part of the JSON."""
     workloads = os.path.join(a.build, "test/bench/workloads")
     chosen = (run_quick if a.quick else run_rss if a.rss else run_scaling if a.scaling else
-              run_chains if a.chains else
+              run_chains if a.chains else run_live if a.live else
               run_shares if a.shares else run_full)
     with tempfile.TemporaryDirectory(prefix="malloc9-bench-") as work:
         runner = runs.Runner(a.build, work)

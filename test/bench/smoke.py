@@ -10,6 +10,7 @@ import unittest
 import xml.etree.ElementTree
 
 import figures
+import live
 import peers
 import programs
 import runs
@@ -45,6 +46,19 @@ class Figures(unittest.TestCase):
         mean = figures.mean_of_ratios({"x": by_peer, "y": {"a": by_peer["b"], "b": by_peer["a"]}}, ["x", "y"], "a",
                                       lambda _: "b", "cpu")
         self.assertAlmostEqual(mean["median"], 1)
+
+
+class Windows(unittest.TestCase):
+    def test_reader_windows_are_compared_with_their_neighbours(self):
+        ms = 1_000_000
+        windows = [(i * 50 * ms, i % 2 == 1) for i in range(6)]
+        # A piece each millisecond; while the reader looks they take 2% more CPU time.
+        parts = [(i * ms, 1020 if i // 50 % 2 else 1000) for i in range(1, 300)]
+        ratios = live.window_ratios(list(live.window_costs(windows, parts)))
+        self.assertEqual(len(ratios), 2)
+        for cpu, wall in ratios:
+            self.assertAlmostEqual(cpu, 1.02)
+            self.assertAlmostEqual(wall, 1)
 
 
 class Proofs(unittest.TestCase):
@@ -100,6 +114,13 @@ class Runs(unittest.TestCase):
         self.assertEqual([len(by["default"]) for by in result["chains"]["steps"].values()], [1] * 7)
         self.assertGreater(result["chains"]["sights"]["first sight"]["default"][0], 0)
         self.assertIn("each step up", text)
+
+    def test_live(self):
+        text, result = bench("--live", "--scale", "0.2")
+        self.assertEqual([len(by) for by in result["live"].values()], [3, 2, 1])
+        for by_round in result["live"]["reader"].values():
+            self.assertGreater(by_round[0]["looks"], 0)
+        self.assertIn("looks/s", text)
 
     def test_curves(self):
         _, result = bench("--scaling", "--only", "types")

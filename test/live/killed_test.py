@@ -108,7 +108,8 @@ def main():
     print(f"{times} killed, {sum(allocs for allocs, _ in done)} allocations, {sum(f for _, f in done)} in flight: equal")
 
 
-try:
-    main()
-except harness.Failed as failure:
-    sys.exit(f"FAILED: {failure}")
+if __name__ == "__main__":
+    try:
+        main()
+    except harness.Failed as failure:
+        sys.exit(f"FAILED: {failure}")

@@ -33,6 +33,8 @@ constexpr workload workloads[] = {
     {"scattered", scattered, "curve: replaces a random item among live=N items of 13 sizes"},
     {"threads", threads_curve, "curve: the same work spread over threads=N"},
     {"types", types_curve, "curve: the same work from types=N call sites"},
+    {"watched", watched,
+     "types=N call sites; begins at a byte on standard input, and prints when each ms of work ended"},
     {"rss", given_back, "what stays resident after 1 GiB in items of size=N was freed; asleep=1: nothing runs after"},
     {"wrapped", wrapped, "the hot pair through depth=N allocation wrappers"},
     {"sights", first_sights, "the first allocation of each of 1,000 functions, in ns"},
@@ -73,13 +75,15 @@ bool parse(const char *setting, options &o) {
   return true;
 }
 
-} // namespace
-
-uint64_t thread_cpu_ns() {
+uint64_t now_ns(clockid_t clock) {
   timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  clock_gettime(clock, &t);
   return uint64_t(t.tv_sec) * 1000000000u + uint64_t(t.tv_nsec);
 }
+
+} // namespace
+
+uint64_t thread_cpu_ns() { return now_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 void pin(unsigned n) {
   cpu_set_t allowed;
@@ -118,10 +122,12 @@ int main(int argc, char **argv) {
   for (const workload &w : workloads) {
     if (argc < 2 || strcmp(argv[1], w.name) != 0)
       continue;
+    const uint64_t cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID), wall = now_ns(CLOCK_MONOTONIC);
     const outcome x = w.run(o);
     printf("{\"workload\": \"%s\", \"check\": \"%016lx\", \"ns_median\": %.3f, \"ns_least\": %.3f, \"peak_mib\": %.2f, "
-           "\"left_mib\": %.2f}\n",
-           w.name, x.check, x.ns_median, x.ns_least, x.peak_mib, x.left_mib);
+           "\"left_mib\": %.2f, \"ns_cpu\": %lu, \"ns_wall\": %lu}\n",
+           w.name, x.check, x.ns_median, x.ns_least, x.peak_mib, x.left_mib, now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu,
+           now_ns(CLOCK_MONOTONIC) - wall);
     return 0;
   }
   return usage();

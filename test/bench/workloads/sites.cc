@@ -8,7 +8,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
+#include <ctime>
+#include <iterator>
 #include <vector>
+
+#include <unistd.h>
 
 namespace bench {
 
@@ -87,27 +92,66 @@ struct call_mix {
 
 } // namespace
 
-outcome types_curve(const options &o) {
-  call_mix mix(std::clamp<size_t>(o.types, 1, site_count));
-  std::vector<uint64_t *> items(10000);
-  for (size_t i = 0; i < items.size(); i++)
-    items[i] = mix.make(mix.pick(), i);
-  // Every site once, so that the timed part holds no first calls.
-  for (size_t i = 0; i < mix.types; i++)
-    free(mix.make(i, i));
+namespace {
+
+// Items that are replaced at random, from as many call sites.
+struct churn {
+  call_mix mix;
+  std::vector<uint64_t *> items = std::vector<uint64_t *>(10000);
   outcome x;
-  const uint64_t pairs = o.scaled(5e6);
-  const uint64_t begin = thread_cpu_ns();
-  for (uint64_t i = 0; i < pairs; i++) {
-    uint64_t *&slot = items[mix.random.below(items.size())];
-    x.check += *slot;
-    free(slot);
-    slot = mix.make(mix.pick(), i);
+
+  explicit churn(const options &o) : mix(std::clamp<size_t>(o.types, 1, site_count)) {
+    for (size_t i = 0; i < items.size(); i++)
+      items[i] = mix.make(mix.pick(), i);
+    // Every site once, so that the timed part holds no first calls.
+    for (size_t i = 0; i < mix.types; i++)
+      free(mix.make(i, i));
   }
-  x.ns_median = x.ns_least = double(thread_cpu_ns() - begin) / double(pairs);
-  for (uint64_t *p : items)
-    free(p);
-  return x;
+  churn(const churn &) = delete;
+  churn &operator=(const churn &) = delete;
+  ~churn() {
+    for (uint64_t *p : items)
+      free(p);
+  }
+
+  // Nanoseconds of CPU time.
+  uint64_t run(uint64_t pairs) {
+    const uint64_t begin = thread_cpu_ns();
+    for (uint64_t i = 0; i < pairs; i++) {
+      uint64_t *&slot = items[mix.random.below(items.size())];
+      x.check += *slot;
+      free(slot);
+      slot = mix.make(mix.pick(), i);
+    }
+    return thread_cpu_ns() - begin;
+  }
+};
+
+} // namespace
+
+outcome types_curve(const options &o) {
+  churn work(o);
+  const uint64_t pairs = o.scaled(5e6);
+  work.x.ns_median = work.x.ns_least = double(work.run(pairs)) / double(pairs);
+  return work.x;
+}
+
+outcome watched(const options &o) {
+  churn work(o);
+  static struct { uint64_t end, cpu; } parts[10000];
+  const size_t count = std::min<size_t>(o.scaled(2500), std::size(parts));
+  char go = 0;
+  if (read(STDIN_FILENO, &go, 1) != 1)
+    fail("nobody said to begin");
+  for (size_t i = 0; i < count; i++) {
+    parts[i].cpu = work.run(10000);
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    parts[i].end = uint64_t(now.tv_sec) * 1000000000u + uint64_t(now.tv_nsec);
+  }
+  for (size_t i = 0; i < count; i++)
+    printf("%lu %lu\n", parts[i].end, parts[i].cpu);
+  return work.x;
 }
 
 } // namespace bench

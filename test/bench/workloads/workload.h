@@ -43,6 +43,7 @@ outcome hot(const options &);
 outcome scattered(const options &);
 outcome threads_curve(const options &);
 outcome types_curve(const options &);
+outcome watched(const options &);
 outcome mixed_random(const options &);
 outcome mixed_lifo(const options &);
 outcome mixed_fifo(const options &);
