@@ -2,6 +2,7 @@
 #include "core/layout.h"
 
 #include <atomic>
+#include <initializer_list>
 
 #include "core/cell.h"
 #include "core/extent.h"
@@ -100,13 +101,18 @@ bool area_open(area &a, size_t need, size_t step) {
   if (to <= a.open)
     return true;
   size_t more = a.open > a.start ? a.open - (a.start & ~(page - 1)) : 0;
-  to = round_up(to + (more > 1024 * 1024 ? 1024 * 1024 : more), step > page ? step : page);
-  if (to > a.end)
-    to = a.end;
-  if (!pages_open(a.open, to - a.open))
-    return false;
-  a.open = to;
-  return true;
+  step = step > page ? step : page;
+  // Near a limit (RLIMIT_DATA, overcommit) what is needed may fit where more does not.
+  for (size_t beyond : {more > 1024 * 1024 ? 1024 * 1024 : more, size_t{0}}) {
+    uintptr_t end = round_up(to + beyond, step);
+    if (end > a.end)
+      end = a.end;
+    if (pages_open(a.open, end - a.open)) {
+      a.open = end;
+      return true;
+    }
+  }
+  return false;
 }
 
 // The pages of an idle slab's tags go too, where all slabs whose tags lie in a page are idle. Zones of large items have

@@ -51,12 +51,11 @@ extern M9_HIDDEN zone_table zone_list;
 inline constexpr zone (&zones)[zones_all] = zone_list.at;
 inline uint64_t zone_owner(const zone &z) { return reinterpret_cast<uint64_t>(&z); } // of caches
 
-// How much a CPU may keep of each class: at most 160 KiB, and 700 items up to 128 bytes (of which programs make bursts)
-// or 252 of others, at least 4, in whole lines. The arrays of all classes, with their heads, fit the 64 KiB that a
-// block has for them, and what a CPU touches that uses them all stays below that, its counters included.
+// How much a CPU may keep of each class: at most 380 items and 256 KiB, at least 4, in whole lines. The arrays of all
+// classes, with their heads, fit the 64 KiB that a block has for them.
 constexpr uint32_t cache_most(unsigned c) {
-  size_t n = 160 * 1024 / class_size(c), most = class_size(c) <= 128 ? 700 : 252;
-  return n > most ? uint32_t(most) : n < 12 ? (n < 4 ? 4 : uint32_t(n)) : uint32_t(n + 4) / 16 * 16 - 4;
+  size_t n = 256 * 1024 / class_size(c);
+  return n > 380 ? 380 : n < 12 ? (n < 4 ? 4 : uint32_t(n)) : uint32_t(n + 4) / 16 * 16 - 4;
 }
 constexpr uint32_t cache_first(unsigned c) { return cache_most(c) < 8 ? cache_most(c) : 8; }
 // Where the cache of each class lies in a block; the last is where they end. The owner begins a line. No two begin at
