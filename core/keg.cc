@@ -40,7 +40,7 @@ bool sets_grow(keg &k) M9_REQUIRES(k.lock) {
   sets[0].insert_all(k.available);
   sets[1].init(dirty, capacity);
   sets[1].insert_all(k.dirty);
-  if (k.slabs > 0)
+  if (k.table)
     __builtin_memcpy(table, k.table, k.slabs * sizeof(slab *));
   k.available = sets[0];
   k.dirty = sets[1];
