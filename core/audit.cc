@@ -74,10 +74,10 @@ uint64_t slab_tally(walk &w, const keg &k, const slab &s) {
       continue;
     live++;
     w.t->items[tag]++;
-    if (!is_out && !heap_is_recovered())
+    if (!is_out)
       fail(w, "a live item that its slab has as free", 0, tag);
   }
-  if (out != s.out && !heap_is_recovered())
+  if (out != s.out)
     fail(w, "items out of a slab", s.out, out);
   return live;
 }
@@ -93,15 +93,13 @@ bool zone_check(walk &w, unsigned n) M9_UNCHECKED {
     live += slab_tally(w, k, s);
     out += s.out;
     idle += k.dirty.contains(number);
-    if (!heap_is_recovered() && k.available.contains(number) != (s.out < k.slab_items))
+    if (k.available.contains(number) != (s.out < k.slab_items))
       fail(w, "a slab is in the wrong set", s.out, number);
   }
   uint64_t cached = zone_cached(n);
-  if (heap_is_recovered())
-    out = k.items_out; // slabs and bucket were left as they were found
   if (out != k.items_out)
     fail(w, "items out of a keg", k.items_out, out);
-  if (idle != k.slabs_idle && !heap_is_recovered())
+  if (idle != k.slabs_idle)
     fail(w, "idle slabs of a keg", k.slabs_idle, idle);
   if (live + cached != out && !heap_is_child())
     fail(w, "live and cached items of a zone", out, live + cached);

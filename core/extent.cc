@@ -158,16 +158,15 @@ extent *extent_carve(extent *e, uintptr_t at, uint32_t pages) {
   extent_state state = e->state;
   uint32_t freed = e->freed;
   e->state = extent_state::none;
-  if (at > start) {
-    extent *left = extent_stamp(start, uint32_t((at - start) / page()), state);
-    left->freed = freed;
-    set_insert(left);
-  }
-  if (end > stop) {
-    extent *right = extent_stamp(stop, uint32_t((end - stop) / page()), state);
-    right->freed = freed;
-    set_insert(right);
-  }
+  auto keep = [&](uintptr_t from, uintptr_t to) {
+    if (from == to)
+      return;
+    extent *rest = extent_stamp(from, uint32_t((to - from) / page()), state);
+    rest->freed = freed;
+    set_insert(rest);
+  };
+  keep(start, at);
+  keep(stop, end);
   return extent_stamp(at, pages, extent_state::live);
 }
 
@@ -383,17 +382,20 @@ extent_totals extents_totals() {
 }
 
 void extents_for_each_live(void (*f)(void *, const extent &), void *context) {
-  constexpr uintptr_t leaf_bytes = uintptr_t{1} << leaf_shift;
-  for (uintptr_t leaf = page_map_next_leaf(page()); leaf; leaf = page_map_next_leaf(leaf + leaf_bytes))
-    for (uintptr_t at = leaf; at < leaf + leaf_bytes; at += page())
-      if (extent *e = extent_at(at))
-        f(context, *e);
+  page_map_for_each([&](uintptr_t at, const extent &e) {
+    if (e.state == extent_state::live && e.address == at)
+      f(context, e);
+  });
 }
 
 void extents_abandon() {
   decay_account_extents(-int64_t(sets[0].bytes));
   for (extent_set &s : sets)
     s = {};
+  page_map_for_each([](uintptr_t, extent &e) {
+    if (e.state == extent_state::dirty || e.state == extent_state::clean) // nothing joins with it again
+      e.state = extent_state::none;
+  });
 }
 
 } // namespace m9

@@ -23,7 +23,7 @@ namespace m9 {
 namespace {
 
 constinit mutex start_lock(lock_rank::process); // the fields below
-bool begun, configured, keep_inherited, child, recovered;
+bool begun, configured, keep_inherited, child;
 format::run_mode mode = format::run_mode::boot; // (i) once configured
 const char *mode_reason = "";
 std::atomic<uint64_t> notes[unsigned(heap_note::count)]; // (a) relaxed
@@ -40,18 +40,18 @@ void arm() {
 // what they protect may be half changed. What is lost is memory, never a count.
 void locks_recover() {
   fork_thread.store(0, std::memory_order_relaxed);
-  for (keg &k : kegs)
-    if (k.lock.held()) {
-      keg_abandon(k);
-      k.lock.reset();
-      recovered = true;
-    }
-  if (extents_lock.held()) {
+  if (meta_lock.held())
+    meta_abandon();
+  meta_lock.reset();
+  if (extents_lock.held())
     extents_abandon();
-    recovered = true;
-  }
-  for (mutex *m : {&malloc_mtx, &extents_lock, &meta_lock})
-    m->reset();
+  extents_lock.reset();
+  for (unsigned n = 0; n < zones_all; n++)
+    if (kegs[n].lock.held()) {
+      keg_abandon(kegs[n], n);
+      kegs[n].lock.reset();
+    }
+  malloc_mtx.reset();
 }
 
 // Before this process, a child with one thread, counts anything. What belongs to no cell starts from zero here.
@@ -173,7 +173,6 @@ void heap_configure(const heap_options &options) {
 format::run_mode heap_mode() { return mode; }
 const char *heap_mode_reason() { return mode_reason; }
 bool heap_is_child() { return child; }
-bool heap_is_recovered() { return recovered; }
 
 void heap_pause() M9_UNCHECKED {
   uint64_t mask = signals_block();

@@ -32,7 +32,6 @@ void heap_configure(const heap_options &options);
 format::run_mode heap_mode();
 const char *heap_mode_reason(); // why not rseq; empty otherwise
 bool heap_is_child();           // made by fork from a process of ours
-bool heap_is_recovered();       // a child that had to abandon what other threads were changing
 
 // The verbs that this thread may use now. Between fork handlers none, so that all is counted by percpu_add.
 inline verbs heap_verbs() { return process_is_guest() || process_is_paused() ? verbs::none : percpu_verbs; }

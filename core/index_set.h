@@ -73,11 +73,6 @@ public:
       }
     return none;
   }
-  // Adds all members of another set, whose capacity is not larger.
-  void insert_all(const index_set &other) {
-    for (uint32_t i = other.next(0); i != none; i = other.next(i + 1))
-      insert(i);
-  }
 
 private:
   static uint32_t highest(uint64_t word) { return 63 - uint32_t(__builtin_clzll(word)); }

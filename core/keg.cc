@@ -25,39 +25,45 @@ namespace {
 
 constexpr uint32_t capacity_first = 64; // of the sets and the table
 
-// Larger sets and a larger table, at first of no slabs; what they replace stays where it is, for readers without lock.
-bool sets_grow(keg &k) M9_REQUIRES(k.lock) {
-  uint32_t capacity = k.table ? k.available.capacity() * 2 : capacity_first;
+// Sets and a table with room for another slab, made from what the slabs say. What they replace stays where it is, for
+// readers without lock.
+bool sets_make(keg &k) M9_REQUIRES(k.lock) {
+  uint64_t capacity = capacity_first;
+  while (capacity <= k.slabs)
+    capacity *= 2;
   if (capacity > k.slabs_most)
     capacity = k.slabs_most;
-  void *available = meta_alloc(index_set::bytes_for(capacity));
-  void *dirty = meta_alloc(index_set::bytes_for(capacity));
+  void *available = meta_alloc(index_set::bytes_for(uint32_t(capacity)));
+  void *dirty = meta_alloc(index_set::bytes_for(uint32_t(capacity)));
   auto **table = static_cast<slab **>(meta_alloc(capacity * sizeof(slab *)));
   if (!available || !dirty || !table)
     return false;
-  index_set sets[2];
-  sets[0].init(available, capacity);
-  sets[0].insert_all(k.available);
-  sets[1].init(dirty, capacity);
-  sets[1].insert_all(k.dirty);
   if (k.table)
     __builtin_memcpy(table, k.table, k.slabs * sizeof(slab *));
-  k.available = sets[0];
-  k.dirty = sets[1];
+  // The table first: it is never shorter than the sets, even where a fork cuts this off.
   std::atomic_ref(k.table).store(table, std::memory_order_release);
+  k.available.init(available, uint32_t(capacity));
+  k.dirty.init(dirty, uint32_t(capacity));
+  for (uint32_t number = 0; number < k.slabs; number++) {
+    const slab &s = *table[number];
+    if (s.out < k.slab_items)
+      k.available.insert(number);
+    if (s.out == 0 && s.used)
+      k.dirty.insert(number);
+  }
   return true;
 }
 
 // The sets, the table and the bucket, at the first use of the zone.
 bool keg_start(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   k.bucket = static_cast<uint32_t *>(meta_alloc((bucket_most(n) + cache_most(zone_class(n)) + 1) * sizeof(uint32_t)));
-  k.ready = k.bucket && sets_grow(k);
+  k.ready = k.bucket && sets_make(k);
   return k.ready;
 }
 
 slab *slab_make(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   uint32_t number = k.slabs;
-  if (number >= k.slabs_most || (number >= k.available.capacity() && !sets_grow(k)))
+  if (number >= k.slabs_most || (number >= k.available.capacity() && !sets_make(k)))
     return nullptr;
   slab *&s = k.table[number]; // made before, where the kernel refused the rest
   if (!s)
@@ -205,13 +211,25 @@ void keg_purge_to(keg &k, unsigned n, uint64_t keep) {
       return;
 }
 
-void keg_abandon(keg &k) {
+void keg_abandon(keg &k, unsigned n) {
   k.bucket_count = 0;
-  while (k.available.capacity() && k.available.first() != index_set::none)
-    k.available.remove(k.available.first());
-  while (k.dirty.capacity() && k.dirty.first() != index_set::none)
-    k.dirty.remove(k.dirty.first());
-  k.slabs_idle = 0;
+  uint64_t out = 0, idle = 0;
+  for (uint32_t number = 0; number < k.slabs; number++) {
+    slab &s = *keg_slab(k, number);
+    uint32_t bits = 0;
+    for (size_t w = 0; w < slab_bitmap_words(k); w++)
+      bits += uint32_t(__builtin_popcountll(s.bits[w]));
+    s.out = uint16_t(bits);
+    out += bits;
+    if (bits == 0 && layout_is_compact()) // its extent may be on its way, too
+      layout_slab_forget(n, s);
+    idle += bits == 0 && s.used;
+  }
+  decay_account((int64_t(idle) - int64_t(k.slabs_idle)) * int64_t(class_slab_bytes(zone_class(n))));
+  k.slabs_idle = idle;
+  k.items_out = out;
+  if (k.ready)
+    CHECK(sets_make(k), "no memory for a child made by clone");
 }
 
 } // namespace m9

@@ -98,7 +98,8 @@ void zone_drain(keg &k, unsigned n, verbs v) M9_REQUIRES(k.lock);
 // How many items these hold; exact only under the lock, and while nobody uses them.
 uint64_t zone_cached(unsigned n);
 
-// After a fork that left the lock held by a thread that does not exist here: forget what may be half changed.
-void keg_abandon(keg &k);
+// After a fork that left the lock held by a thread that does not exist here: makes anew, from the slabs' bitmaps, what
+// may be half changed. Items that were on their way, and those in the bucket, are lost.
+void keg_abandon(keg &k, unsigned n);
 
 } // namespace m9

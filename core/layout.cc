@@ -176,12 +176,19 @@ bool layout_slab_back(unsigned n, slab &s) {
   return s.base != nullptr;
 }
 
+void layout_slab_forget(unsigned n, slab &s) {
+  if (s.tags)
+    __builtin_memset(s.tags, 0, kegs[n].slab_items * sizeof(uint16_t));
+  s.base = nullptr;
+  s.used = false;
+}
+
 bool layout_slab_purge(unsigned n, slab &s) {
   const keg &k = kegs[n];
   if (compact) {
-    __builtin_memset(s.tags, 0, k.slab_items * sizeof(uint16_t));
-    extent_give_slab(s.base, class_slab_bytes(zone_class(n)));
-    s.base = nullptr;
+    void *base = s.base;
+    layout_slab_forget(n, s);
+    extent_give_slab(base, class_slab_bytes(zone_class(n)));
     return true;
   }
   if (!pages_purge(reinterpret_cast<uintptr_t>(s.base), class_slab_bytes(zone_class(n))))

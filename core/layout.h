@@ -22,6 +22,7 @@ bool layout_is_compact();
 bool layout_slab(unsigned n, uint32_t number, slab &s);
 // Gives an idle slab's pages (and those of its tags) back; false: they are locked.
 bool layout_slab_purge(unsigned n, slab &s);
+void layout_slab_forget(unsigned n, slab &s); // compact: the record alone, wherever its extent went
 // Compact mode: memory again for a slab whose extent was given away.
 bool layout_slab_back(unsigned n, slab &s);
 

@@ -33,6 +33,8 @@ void *meta_alloc(size_t size) {
   return reinterpret_cast<void *>(at);
 }
 
+void meta_abandon() { chunk_next = chunk_end = chunk_populated = 0; }
+
 const char *meta_string(const char *s, size_t size) {
   auto *copy = static_cast<char *>(meta_alloc(size + 1));
   if (copy)

@@ -21,5 +21,12 @@ extent *page_map_find(uintptr_t address);
 bool page_map_cover(uintptr_t address, size_t size);
 // The leaves that exist, for walks: returns the first address at or above `from` whose leaf exists, or 0.
 uintptr_t page_map_next_leaf(uintptr_t from);
+// Calls f(address, record) for every page that has a record.
+template <class F> void page_map_for_each(F f) {
+  const uintptr_t leaf_bytes = uintptr_t{1} << leaf_shift, page = uintptr_t{1} << page_map_page_shift();
+  for (uintptr_t leaf = page_map_next_leaf(page); leaf; leaf = page_map_next_leaf(leaf + leaf_bytes))
+    for (uintptr_t at = leaf; at < leaf + leaf_bytes; at += page)
+      f(at, *page_map_find(at));
+}
 
 } // namespace m9

@@ -94,6 +94,26 @@ TEST_CASE("extents do not overlap, keep their bytes, and add up", "[extent]") M9
   REQUIRE(extents_totals().dirty == 0);
 }
 
+TEST_CASE("after abandonment nothing joins with what was free", "[extent]") M9_UNCHECKED {
+  heap_enter();
+  locked guard(extents_lock);
+  constexpr size_t half = 20 * 1024 * 1024;
+  bool zeroed;
+  extent *e = extent_take(2 * half, 1, zeroed);
+  REQUIRE(e);
+  const uintptr_t address = e->address;
+  REQUIRE(extent_resize(e, half)); // the other half is free now, right behind
+  extents_abandon();
+  extent_give(e);
+  REQUIRE(extents_totals().dirty == half);
+  REQUIRE(extents_totals().clean == 0);
+  extent *other = extent_take(2 * half, 1, zeroed);
+  REQUIRE(other);
+  REQUIRE(other->address != address);
+  extent_give(other);
+  extents_purge_to(0);
+}
+
 TEST_CASE("absurd sizes are refused", "[extent]") M9_UNCHECKED {
   heap_enter();
   locked guard(extents_lock);

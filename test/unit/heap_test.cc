@@ -15,6 +15,7 @@
 #include "core/audit.h"
 #include "core/cell.h"
 #include "core/decay.h"
+#include "core/keg.h"
 #include "core/layout.h"
 #include "core/malloc.h"
 #include "core/malloc_type.h"
@@ -72,6 +73,42 @@ void balanced() {
   REQUIRE(r.items == 0);
 }
 
+// What a child made by clone does with a keg whose owner is gone: all that may be half changed is made anew.
+void spoil_and_abandon() M9_UNCHECKED {
+  churn(3, 3000);
+  std::vector<void *> many; // so many slabs that the sets have grown
+  for (int i = 0; i < 20000; i++)
+    many.push_back(malloc_slow(1000, call_site(1)));
+  for (size_t i = 0; i < many.size(); i++)
+    if (i % 1000 > 200)
+      free_slow(many[i]);
+  unsigned spoiled = 0;
+  for (unsigned n = 0; n < zones_all; n++) {
+    keg &k = kegs[n];
+    locked guard(k.lock);
+    if (!k.ready)
+      continue;
+    keg_trim_bucket(k, n, 0);
+    for (uint32_t number = 0; number < k.slabs; number++) {
+      slab &s = *keg_slab(k, number);
+      spoiled += s.out > 0;
+      s.out = uint16_t(s.out / 2 + number % 2);
+      if (number % 3 == 0)
+        k.available.remove(number);
+    }
+    k.items_out += 7;
+    k.bucket_count = 1;
+    keg_abandon(k, n);
+  }
+  REQUIRE(spoiled > 40);
+  audit_result r = audit();
+  INFO((r.failure ? r.failure : "") << " expected " << r.expected << " found " << r.found);
+  REQUIRE(r.failure == nullptr);
+  for (size_t i = 0; i < many.size(); i++)
+    if (i % 1000 <= 200)
+      free_slow(many[i]);
+}
+
 void run_mode(bool use_rseq, format::run_mode expected) {
   churn(1, 2000); // mode boot
   heap_configure({use_rseq, 50});
@@ -81,6 +118,8 @@ void run_mode(bool use_rseq, format::run_mode expected) {
     all.emplace_back(churn, t, 60000);
   for (auto &t : all)
     t.join();
+  balanced();
+  spoil_and_abandon();
   balanced();
   decay_everything();
   balanced();
