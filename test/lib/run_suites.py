@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 QUICK = ("unit", "death", "check", "stress")
@@ -33,6 +33,7 @@ class Step:
     suites: tuple = ()
     reduced: bool = True  # tests that have a size take a small one
     targets: tuple = ("all",)  # what to build first; meson builds what else the suites' tests name
+    after: tuple = ()  # what gcc's step has to have built
 
 
 STEPS = (
@@ -40,10 +41,11 @@ STEPS = (
     # Death and stress run as gcc builds them, twice; all of it is compiled here.
     Step("clang", LINT_BUILD, ("clang-14", "clang++-14"), suites=("unit", "check")),
     # Undefined behaviour traps, without a run-time library, so this holds inside libmalloc9.so too.
-    # gcc has compiled everything by then.
+    # gcc has compiled everything by then; its command reads the statistics.
     Step("checks", "build-checks", ("gcc", "g++"),
-         ("--buildtype=debug", "-Dchecks=true", "-Dcpp_args=-fsanitize=undefined -fsanitize-undefined-trap-on-error"),
-         QUICK, targets=("preload/libmalloc9.so", "tool/malloc9")),
+         ("--buildtype=debug", "-Dchecks=true", "-Dcpp_args=-fsanitize=undefined -fsanitize-undefined-trap-on-error",
+          f"-Dtest_tool={ROOT}/build/tool/malloc9"),
+         QUICK, targets=("preload/libmalloc9.so",), after=("tool/malloc9",)),
     # Only what does not run under the library: it and ASan both want to be malloc.
     Step("sanitize", "build-sanitize", ("clang-14", "clang++-14"),
          ("-Db_sanitize=address,undefined", "-Db_lundef=false"), ("unit",), targets=()),
@@ -77,10 +79,12 @@ def allowed_skips():
 
 def build(step):
     """Configures the step's folder the first time, then builds. False if either fails."""
+    if step.after and not build(replace(STEPS[0], targets=step.after)):
+        return False
     options = [*step.options, "-Dtests=enabled"]
     if (ROOT / step.folder / "build.ninja").exists():
         # scripts/quickstart may have made it, where the tests could not be built.
-        if run(["meson", "configure", step.folder, "-Dtests=enabled"], stdout=subprocess.DEVNULL) != 0:
+        if run(["meson", "configure", step.folder, *options], stdout=subprocess.DEVNULL) != 0:
             return False
     else:
         environment = {**os.environ, "CC": step.compilers[0], "CXX": step.compilers[1]}
