@@ -242,7 +242,7 @@ def background(argv, ready, stop=signal.SIGTERM, mode=None, conf=None, env=None,
 
 
 def wait_until(condition, timeout, what):
-    """Polls until `condition()` holds; fails the test after `timeout` seconds. `what` may be a function that says it then."""
+    """Polls until `condition()` holds; fails the test after `timeout` seconds. `what` may be a function that then says it."""
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() >= end:
