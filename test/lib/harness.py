@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 MODES = ("rseq", "fallback", "notunable")
 SKIP = 77
 DEFAULT_TIMEOUT = 120
+PATIENCE = 60  # seconds; what takes a moment is done by then on a slow machine that has other work too
 
 
 class Failed(AssertionError):
@@ -241,11 +242,17 @@ def background(argv, ready, stop=signal.SIGTERM, mode=None, conf=None, env=None,
 
 
 def wait_until(condition, timeout, what):
-    """Polls until `condition()` holds; fails the test after `timeout` seconds."""
+    """Polls until `condition()` holds; fails the test after `timeout` seconds. `what` may be a function that then says it."""
     end = time.monotonic() + timeout
     while not condition():
-        check(time.monotonic() < end, f"waited {timeout} s for {what}")
+        if time.monotonic() >= end:
+            raise Failed(f"waited {timeout} s for {what() if callable(what) else what}")
         time.sleep(0.05)
+
+
+def wait_equal(read, want, what):
+    """Polls until `read()` is `want`; fails the test, telling what it is instead, after PATIENCE."""
+    wait_until(lambda: read() == want, PATIENCE, lambda: f"{what}: got {read()!r}, want {want!r}")
 
 
 def free_port():

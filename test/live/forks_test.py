@@ -77,21 +77,31 @@ def orphan(program):
         process.stdout.close()
 
 
+def seconds_of_few():
+    with live.folder() as empty:
+        before = time.monotonic()
+        equal(live.processes(empty), [], "processes in an empty folder")
+        return time.monotonic() - before
+
+
 def thousand(program):
     with live.folder() as folder:
         process = begin([program, "many", "1000"], folder)
         try:
             process.stdout.readline()
             harness.wait_until(lambda: len(live.files(folder)) == 1001, 60, "1,001 live files")
-            times = []
-            for _ in range(3):
+            times, few = [], []
+            for _ in range(5):
+                few.append(seconds_of_few())
                 before = time.monotonic()
                 listed = live.processes(folder)
                 times.append(time.monotonic() - before)
                 equal(sum(p["state"] == "alive" for p in listed), 1001, "alive")
                 equal(sum(p["allocations"] >= 200 for p in listed), 1000, "children that counted")
-            print(f"1,001 processes listed in {min(times):.2f} s")
-            check(min(times) < 1, f"1,001 processes took {times} s to list")
+            what = f"1,001 processes listed in {min(times):.2f} s, none in {min(few):.3f} s"
+            print(what)
+            # A slow or busy machine shows by how long it takes to start what has nothing to list.
+            check(min(times) < max(1, 100 * min(few)), what)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

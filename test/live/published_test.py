@@ -84,9 +84,12 @@ def whole():
 def killed():
     with live.folder() as folder:
         env = harness.preload_env(conf={"stats": folder})
+        begin = time.monotonic()
+        subprocess.run(PROGRAM, env=env, stdout=subprocess.DEVNULL, check=True)
+        life = max(time.monotonic() - begin, 0.05)  # of one that is not killed
         for _ in range(60):
             process = subprocess.Popen(PROGRAM, env=env, stdout=subprocess.DEVNULL)
-            time.sleep(random.random() ** 2 * 0.05)
+            time.sleep(random.random() ** 2 * life)
             process.kill()
             process.wait()
         files = live.files(folder)
@@ -107,12 +110,14 @@ def dead_pid():
 
 
 def swept():
-    """What is being made stays while its process is there, or may be in another pid namespace; then it is old."""
+    """What is being made stays while its process is there, or may be in another pid namespace; then it is old, for which
+    it has the time of the other tests."""
     with live.folder() as folder:
         def make(pid, namespace):
             path = os.path.join(folder, f"{pid}-{namespace}.live.new")
             return path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
 
+        made = time.monotonic()
         gone, mine, foreign, locked = (make(*who)[0] for who in (
             (dead_pid(), NAMESPACE), (os.getpid(), NAMESPACE), (dead_pid(), 17), (1, 17)))
         holder = os.open(locked, os.O_RDWR)
@@ -125,7 +130,8 @@ def swept():
         check(not os.path.exists(gone), "gc left what a dead process had begun")
         equal(sorted(os.path.join(folder, name) for name in os.listdir(folder)), sorted([mine, foreign, locked]),
               "files after gc")
-        time.sleep(12)
+        yield
+        time.sleep(max(made + 12 - time.monotonic(), 0))
         live.tool("gc", folder)
         equal(os.listdir(folder), [os.path.basename(locked)], "files after gc, when they are old")
 
@@ -197,7 +203,10 @@ def exec_of_the_same():
 
 
 try:
-    for test in (whole, killed, renamed, exec_of_the_same, swept):
+    old_by_then = swept()
+    next(old_by_then)
+    for test in (whole, killed, renamed, exec_of_the_same):
         test()
+    check(next(old_by_then, "done") == "done", "the end of the files that are being made")
 except harness.Failed as failure:
     sys.exit(f"FAILED: {failure}")

@@ -12,27 +12,44 @@ import tempfile
 import time
 
 from selenium import webdriver
+from selenium.common import exceptions
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from harness import check, equal, find_program, main, run_preloaded, wait_until
+from harness import PATIENCE, equal, find_program, main, run_preloaded, wait_until
 
 TOOL, MAKE_DUMP = (os.path.abspath(argument) for argument in sys.argv[1:3])
 del sys.argv[1:3]
-FOLDER = tempfile.TemporaryDirectory(prefix="malloc9-report-")
+# A browser that was told to end may still write into its profile while the folder is removed.
+FOLDER = tempfile.TemporaryDirectory(prefix="malloc9-report-", ignore_cleanup_errors=True)
+STARTS = 3
 
 
-def start_browser():
+def started_browser(profile):
     options = Options()
     options.binary_location = find_program("chromium")
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                     "--window-size=1440,1700", f"--user-data-dir={FOLDER.name}/profile"):
+                     "--window-size=1440,1700", f"--user-data-dir={FOLDER.name}/{profile}"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     os.environ.setdefault("HOME", FOLDER.name)
     return webdriver.Chrome(service=Service(find_program("chromedriver")), options=options)
+
+
+def start_browser():
+    """The driver gives a browser a time of its own to start; a busy machine gets it again, with a new profile."""
+    for attempt in range(1, STARTS + 1):
+        try:
+            browser = started_browser(f"profile{attempt}")
+            browser.set_script_timeout(2 * PATIENCE)
+            browser.get("about:blank")  # in place of the browser's own first page, which may still ask for its parts
+            return browser
+        except exceptions.WebDriverException as error:
+            if attempt == STARTS:
+                raise
+            print(f"the browser did not start: {error}", flush=True)
 
 
 BROWSER = start_browser()
@@ -58,20 +75,20 @@ def open_page(dump, *options):
     BROWSER.get_log("browser")
     start = time.monotonic()
     BROWSER.get(pathlib.Path(page).as_uri())
-    wait_until(lambda: js("return document.body.dataset.ready") == "yes", 60, "the table to be built")
-    return time.monotonic() - start
+    wait_until(lambda: js("return document.body.dataset.ready") == "yes", PATIENCE, "the table to be built")
+    taken = time.monotonic() - start
+    js("const search = m9.search; m9.search = text => { search(text); m9.searched = text; }")
+    return taken
 
 
 def check_quiet():
     """The page asked for itself and for nothing else, and the browser has nothing to say against it."""
     events = [json.loads(entry["message"])["message"] for entry in BROWSER.get_log("performance")]
-    urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    requests = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    # What a page of the browser's own asks for may be told late.
+    urls = [request["request"]["url"] for request in requests if not request["documentURL"].startswith("chrome://")]
     equal(urls, [BROWSER.current_url], "requests")
     equal(BROWSER.get_log("browser"), [], "the browser's log")
-
-
-def rows():
-    return [row.text.split("\n") for row in BROWSER.find_elements(By.CSS_SELECTOR, "#table .tabulator-row")]
 
 
 FIELDS = {"Type": "name", "Module": "module", "Requests": "requests", "Growth": "growth"}
@@ -79,8 +96,40 @@ FIELDS = {"Type": "name", "Module": "module", "Requests": "requests", "Growth": 
 
 def column(title):
     """The texts of one column's cells, as far as there are rows in sight."""
-    cells = BROWSER.find_elements(By.CSS_SELECTOR, f"#table .tabulator-cell[tabulator-field={FIELDS[title]}]")
-    return [cell.text for cell in cells]
+    return js("return [...document.querySelectorAll(arguments[0])].map(cell => cell.innerText.trim())",
+              f"#table .tabulator-cell[tabulator-field={FIELDS[title]}]")
+
+
+MOVING = (exceptions.ElementClickInterceptedException, exceptions.ElementNotInteractableException,
+          exceptions.NoSuchElementException, exceptions.StaleElementReferenceException)
+
+
+def clicked(by, selector, at=0):
+    """Whether that element could be clicked: it may be drawn anew, or scroll away, between the look and the click."""
+    try:
+        BROWSER.find_elements(by, selector)[at].click()
+        return True
+    except (IndexError, *MOVING):
+        return False
+
+
+def click(by, selector):
+    """Clicks once."""
+    wait_until(lambda: clicked(by, selector), PATIENCE, f"{selector} to be clicked")
+
+
+def click_until(done, by, selector, at=0):
+    """Clicks until `done()`, for a click whose element is drawn anew under it is nobody's."""
+    wait_until(lambda: clicked(by, selector, at) and done(), PATIENCE, f"a click at {selector} to do something")
+
+
+def choose_measure(title):
+    click_until(lambda: js("return m9.metric") == title.lower(), By.XPATH, f"//*[@id='metric']//button[text()='{title}']")
+
+
+def flame_is_still():
+    """Whether nothing moves in the flame graph: d3 keeps what is under way at its element."""
+    return js("return ![...document.querySelectorAll('#flame *')].some(element => element.__transition)")
 
 
 def click_shape(selector):
@@ -89,19 +138,16 @@ def click_shape(selector):
 
 
 def sort_by(title):
-    for cell in BROWSER.find_elements(By.CSS_SELECTOR, "#table .tabulator-col-title"):
-        if cell.text == title:
-            cell.click()
-            return
-    check(False, "no column", title)
+    click(By.XPATH, f"//*[@id='table']//*[contains(@class, 'tabulator-col-title') and text()='{title}']")
 
 
 def search(text):
+    """Types it, and waits until the page has searched for it, which it does a little later."""
     box = BROWSER.find_element(By.ID, "search")
     box.send_keys(Keys.CONTROL, "a")
     box.send_keys(Keys.DELETE)
     box.send_keys(text)
-    time.sleep(0.6)
+    wait_until(lambda: js("return m9.searched") == text, PATIENCE, lambda: f"{text!r}: searched {js('return m9.searched')!r}")
 
 
 def found():

@@ -31,11 +31,11 @@ def redis():
                                   env={**os.environ, "MALLOC9_LIB": harness.library()})
         client = [find_program("redis-cli"), "-p", port]
         try:
-            harness.wait_until(lambda: harness.listening(int(port)), 30, "redis-server")
+            harness.wait_until(lambda: harness.listening(int(port)), harness.PATIENCE, "redis-server")
             commands = "".join(f"SET key:{i} {'v' * 100}\n" for i in range(keys))
             done = subprocess.run(client, input=commands, capture_output=True, text=True, timeout=60, check=True)
             equal(done.stdout.count("OK\n"), keys, "keys that were set")
-            subprocess.run([*client, "SHUTDOWN", "NOSAVE"], capture_output=True, timeout=30, check=True)
+            subprocess.run([*client, "SHUTDOWN", "NOSAVE"], capture_output=True, timeout=harness.PATIENCE, check=True)
             equal(server.wait(30), 0, "status of redis-server")
         finally:
             server.kill()

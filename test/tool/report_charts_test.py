@@ -3,21 +3,28 @@
 """report_charts_test.py MALLOC9 MAKE_DUMP: growth, marks and chains of callers in the page of `malloc9 report`."""
 import os
 import subprocess
-import time
 
 from selenium.webdriver.common.by import By
 
-from browser import (BROWSER, FOLDER, PYTHON, TOOL, check_quiet, column, js, main_in_browser, open_page, python_dump, search,
-                     sort_by)
-from harness import check, equal, run_preloaded
+from browser import (BROWSER, FOLDER, PYTHON, TOOL, check_quiet, choose_measure, column, flame_is_still, js,
+                     main_in_browser, open_page, python_dump, search, sort_by)
+from harness import PATIENCE, check, equal, run_preloaded, wait_equal, wait_until
+
+
+# Where its recording is named, a program waits for that to begin, so that nothing of what follows is missed.
+BEGIN = """
+import os, sys, time
+while sys.argv[1:] and not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+"""
 
 
 def test_growth():
     """Of a recording the page draws lines: of all types, and of those that match a search."""
     recording = os.path.join(FOLDER.name, "grow.m9r")
-    grow = "import time\nkept = []\nfor i in range(40):\n  kept.append(bytearray(1 << 20))\n  time.sleep(0.02)"
-    done = subprocess.run([TOOL, "record", "-o", recording, "--hz", "50", "--", "/usr/bin/python3", "-c", grow],
-                          capture_output=True, text=True, check=False)
+    grow = "kept = []\nfor i in range(40):\n  kept.append(bytearray(1 << 20))\n  time.sleep(0.02)"
+    done = subprocess.run([TOOL, "record", "-o", recording, "--hz", "50", "--", "/usr/bin/python3", "-c", BEGIN + grow,
+                           recording], capture_output=True, text=True, check=False)
     equal(done.returncode, 0, done.stderr)
     open_page(recording)
     check(BROWSER.find_element(By.ID, "growth-section").is_displayed(), "no growth")
@@ -29,15 +36,16 @@ def test_growth():
     labels = lambda: [label.text for label in BROWSER.find_elements(By.CSS_SELECTOR, "#growth .u-series")]
     check(len(labels()) > 3 and any("all types" in label for label in labels()), labels())
     search("no such type anywhere")
-    equal(len(labels()), 2, "lines")
+    wait_equal(lambda: len(labels()), 2, "lines")
     search("")
     sort_by("Growth")
-    check(column("Growth")[0].startswith("+") or column("Growth")[0] == "0 B", column("Growth"))
+    first = js("const most = Math.max(...m9.types.growth); return (most > 0 ? '+' : '') + m9.format.bytes(most)")
+    wait_equal(lambda: column("Growth")[0], first, "the biggest growth")
     check_quiet()
 
 
-MARKING = """
-import ctypes, time
+MARKING = BEGIN + """
+import ctypes
 mark = ctypes.CDLL(None).m9_mark  # malloc9_mark() of malloc9.h
 kept = []
 for i in range(40):
@@ -67,8 +75,8 @@ def check_marks(first):
 def test_marks():
     """Marks are lines with names in the chart, of a recording and of a process that has them beside its file."""
     recording = os.path.join(FOLDER.name, "marks.m9r")
-    done = subprocess.run([TOOL, "record", "-o", recording, "--hz", "50", "--", "/usr/bin/python3", "-c", MARKING],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run([TOOL, "record", "-o", recording, "--hz", "50", "--", "/usr/bin/python3", "-c", MARKING,
+                           recording], capture_output=True, text=True, check=False)
     equal(done.returncode, 0, done.stderr)
     open_page(recording)
     check_marks(20)
@@ -110,10 +118,8 @@ def test_chains():
                                 "[m9.callers(i).map(([name]) => name).join(';'), m9.types.requests[i]])"):
         got[callers] = got.get(callers, 0) + requests
     equal(got, want, "callers and their requests")
-    for button in BROWSER.find_elements(By.CSS_SELECTOR, "#metric button"):
-        if button.text == "Requests":
-            button.click()
-    time.sleep(0.8)
+    choose_measure("Requests")
+    wait_until(flame_is_still, PATIENCE, "the flame graph to be drawn")
     equal(js("return m9.tree(i => m9.flame.path(i)).value"), sum(want.values()), "all requests")
     # The frames that stand on top are the outermost callers, and below each is whom it called.
     top, below = js("""const at = depth => [...document.querySelectorAll("#flame g")].filter(g => g.__data__.depth === depth)

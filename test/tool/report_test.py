@@ -9,9 +9,9 @@ import time
 
 from selenium.webdriver.common.by import By
 
-from browser import (BROWSER, FOLDER, TOOL, check_quiet, click_shape, column, found, js, made_dump, main_in_browser,
-                     open_page, python_dump, rows, search, sort_by)
-from harness import check, equal, read_stats, wait_until
+from browser import (BROWSER, FOLDER, TOOL, check_quiet, choose_measure, click, click_shape, click_until, column,
+                     flame_is_still, found, js, made_dump, main_in_browser, open_page, python_dump, search, sort_by)
+from harness import PATIENCE, check, equal, read_stats, wait_equal, wait_until
 
 
 def test_figures():
@@ -28,18 +28,23 @@ def test_figures():
     check_quiet()
 
 
+def wait_begins(title, want, what):
+    """Waits until the rows in sight show the beginning of `want` in that column."""
+    shown = lambda: column(title)
+    wait_until(lambda: shown() and shown() == want[:len(shown())], PATIENCE, lambda: f"{what}: {shown()}")
+
+
 def test_sort():
     stats = read_stats(python_dump())
     open_page(python_dump())
-    most = sorted((entry["numallocs"] for entry in stats["types"]), reverse=True)
+    most = [f"{n:,}" for n in sorted((entry["numallocs"] for entry in stats["types"]), reverse=True)]
     sort_by("Requests")
-    shown = [int(text.replace(",", "")) for text in column("Requests")]
-    equal(shown, most[:len(shown)], "most requests first")
+    wait_begins("Requests", most, "most requests first")
     sort_by("Requests")
-    shown = [int(text.replace(",", "")) for text in column("Requests")]
-    equal(shown, most[::-1][:len(shown)], "fewest requests first")
+    wait_begins("Requests", most[::-1], "fewest requests first")
     sort_by("Type")
-    check(len(column("Type")) > 5 and column("Type") == sorted(column("Type")), "types by name:", column("Type"))
+    shown = lambda: column("Type")
+    wait_until(lambda: len(shown()) > 5 and shown() == sorted(shown()), PATIENCE, lambda: f"types by name: {shown()}")
 
 
 def test_search():
@@ -50,13 +55,12 @@ def test_search():
     check(0 < len(want) < len(stats["types"]), "the search tells types apart")
     search(word)
     check(found().startswith(f"{len(want)} of {len(stats['types'])},"), found(), len(want))
-    check(all(word in text for text in column("Module")), column("Module"))
+    wait_until(lambda: all(word in text for text in column("Module")), PATIENCE, lambda: f"{word} alone: {column('Module')}")
     check(js("return document.querySelectorAll('#treemap g.faded').length") > 0, "nothing is faded")
-    time.sleep(0.5)
-    check(js("return [...document.querySelectorAll('#flame rect')].some(r => r.getAttribute('fill') === 'var(--match)')"),
-          "nothing is marked in the flame graph")
+    marked = "return [...document.querySelectorAll('#flame rect')].some(r => r.getAttribute('fill') === 'var(--match)')"
+    wait_until(lambda: js(marked), PATIENCE, "what is marked in the flame graph")
     search("no such type anywhere")
-    equal(rows(), [], "rows")
+    wait_equal(lambda: column("Type"), [], "rows")
     search("")
     check(found().startswith(f"{len(stats['types'])},"), found())
 
@@ -69,34 +73,26 @@ def test_zoom():
     before = tiles()
     click_shape("#treemap rect.group")
     check(len(path()) >= 2 and tiles() > 0, path(), before, tiles())
-    BROWSER.find_element(By.CSS_SELECTOR, "#path button").click()
-    equal((path(), tiles()), (["all"], before), "back at the start")
-    time.sleep(0.8)
+    click(By.CSS_SELECTOR, "#path button")
+    wait_equal(lambda: (path(), tiles()), (["all"], before), "back at the start")
+    wait_until(flame_is_still, PATIENCE, "the flame graph to be drawn")
     width = "return Number(document.querySelector('#flame g[name=\"'+arguments[0]+'\"] rect').getAttribute('width'))"
     narrow = js(width, "libc.so.6")
     click_shape('#flame g[name="libc.so.6"]')
-    time.sleep(0.8)
-    check(js(width, "libc.so.6") > narrow, "the flame graph does not zoom")
-    BROWSER.find_element(By.ID, "flame-reset").click()
-    time.sleep(0.8)
-    check(abs(js(width, "libc.so.6") - narrow) < 1, "the flame graph does not come back")
+    wait_until(flame_is_still, PATIENCE, "the flame graph to zoom")
+    check(js(width, "libc.so.6") > narrow + 1, "the flame graph does not zoom")
+    click(By.ID, "flame-reset")
+    wait_until(lambda: abs(js(width, "libc.so.6") - narrow) < 1, PATIENCE, "the flame graph to come back")
 
 
 def test_details_and_measures():
     stats = read_stats(python_dump())
     open_page(python_dump(), "--names", "dump")
     biggest = max(stats["types"], key=lambda entry: entry["memuse"])
-
-    def opened():
-        BROWSER.find_element(By.CSS_SELECTOR, "#table .tabulator-row").click()
-        return BROWSER.find_element(By.ID, "details").is_displayed()
-
-    wait_until(opened, 10, "the details of a row that was clicked")  # a row may be drawn anew under the first click
+    click_until(BROWSER.find_element(By.ID, "details").is_displayed, By.CSS_SELECTOR, "#table .tabulator-row")
     details = BROWSER.find_element(By.ID, "details").text
     check(f"{biggest['memuse']:,} bytes" in details, details)
-    for button in BROWSER.find_elements(By.CSS_SELECTOR, "#metric button"):
-        if button.text == "Requests":
-            button.click()
+    choose_measure("Requests")
     equal(js("return m9.treemap.root.value"), sum(entry["numallocs"] for entry in stats["types"]), "treemap's requests")
     check_quiet()
 
@@ -113,8 +109,10 @@ def test_hostile_names():
     check("</script><script>document.title='owned'</script>" in column("Type"), column("Type"))
     equal(js("return document.getElementById('program').textContent"), "</title><script>document.title='owned'</script>",
           "program")
-    for row in BROWSER.find_elements(By.CSS_SELECTOR, "#table .tabulator-row"):
-        row.click()
+    row = "#table .tabulator-row"
+    is_chosen = "return document.querySelectorAll(arguments[0])[arguments[1]].classList.contains('chosen')"
+    for at in range(len(column("Type"))):
+        click_until(lambda: js(is_chosen, row, at), By.CSS_SELECTOR, row, at)
     click_shape("#treemap rect")
     search("<img src")
     equal(js("return document.querySelectorAll('img, iframe, svg svg, #table script, #details script').length"), 0, "made elements")
@@ -127,10 +125,15 @@ def test_policy():
     open_page(python_dump())
     js("const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)")
     js("const i = document.createElement('img'); i.src = 'http://127.0.0.1:9/x'; document.body.append(i)")
-    time.sleep(0.3)
+    blocked = []
+
+    def both_are_blocked():
+        blocked.extend(entry["message"] for entry in BROWSER.get_log("browser"))  # what was not told yet
+        return len(blocked) >= 2
+
+    wait_until(both_are_blocked, PATIENCE, lambda: f"two that are blocked: {blocked}")
+    check(all("Content Security Policy" in text for text in blocked), blocked)
     equal(js("return window.ran"), None, "an added script")
-    blocked = [entry["message"] for entry in BROWSER.get_log("browser")]
-    check(len(blocked) >= 2 and all("Content Security Policy" in text for text in blocked), blocked)
 
 
 def contrast():
@@ -152,28 +155,33 @@ def test_light_and_dark():
     for scheme, is_dark in (("light", False), ("dark", True)):
         BROWSER.execute_cdp_cmd("Emulation.setEmulatedMedia",
                                 {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        background, table, tile = contrast()
-        equal(background < 0.1, is_dark, f"{scheme}: dark page")
+        wait_equal(lambda: contrast()[0] < 0.1, is_dark, f"{scheme}: dark page")
+        _, table, tile = contrast()
         check(table >= 7 and tile >= 4.5, f"{scheme}: contrast of the table {table:.1f}, of tiles {tile:.1f}")
 
 
 def test_many_types():
-    """60,000 types: the page opens, sorts and searches without a wait that a person minds."""
+    """60,000 types: the page opens, sorts and searches without a wait that a person minds, on a machine that opens a small
+    page in less than a second; a slower or busier one may take longer by as many times."""
     dump = made_dump("big")
+    small = open_page(python_dump())
     opened = open_page(dump)
     equal(js("return m9.count"), 60000, "types")
     check(js("return document.querySelectorAll('*').length") < 20000, "as many elements as types")
     start = time.monotonic()
     sort_by("Requests")
-    equal(column("Requests")[0], "60,001", "most requests")
+    wait_equal(lambda: column("Requests")[0], "60,001", "most requests")
     sorted_in = time.monotonic() - start
     start = time.monotonic()
     search("function_5999")
     check(found().startswith("11 of 60,000"), found())
-    searched_in = time.monotonic() - start - 0.6
-    print(f"60,000 types: open {opened:.1f} s, sort {sorted_in:.1f} s, search {searched_in:.1f} s")
-    check(opened < 20 and sorted_in < 10 and searched_in < 10, "slow")
+    searched_in = time.monotonic() - start
     check_quiet()
+    small = max(small, open_page(python_dump()))
+    what = f"60,000 types: open {opened:.1f} s, sort {sorted_in:.1f} s, search {searched_in:.1f} s; few: open {small:.1f} s"
+    print(what)
+    by = max(1, small)
+    check(opened < 20 * by and sorted_in < 10 * by and searched_in < 10 * by, what)
 
 
 def test_command():

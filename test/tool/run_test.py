@@ -119,11 +119,17 @@ class Run(unittest.TestCase):
         self.assertIn("malloc9: bash (pid ", done.stderr.split("\n")[1])
 
     def test_dumps_of_children_are_taken_on_the_way(self):
-        child = self.start("bash", "-c", "for i in {1..40}; do /bin/true; done; read -t 2.5 < <(sleep 9); exit 0")
-        time.sleep(2.2)
+        child = self.start("bash", "-c", "for i in {1..40}; do /bin/true; done; echo done; read x; exit 0",
+                           stdin=subprocess.PIPE)
+        self.assertEqual(child.stdout.readline(), "done\n")
         folder = os.path.join(self.temporary, os.listdir(self.temporary)[0])
+        end = time.monotonic() + 60
+        while len(os.listdir(folder)) >= 10 and time.monotonic() < end:
+            time.sleep(0.05)
         self.assertLess(len(os.listdir(folder)), 10)
-        child.communicate(timeout=60)
+        self.assertIsNone(child.poll())
+        child.communicate("\n", timeout=60)
+        self.assertEqual(child.returncode, 0)
 
     def test_nothing_left(self):
         for how, text in [("import os; os._exit(3)", "it became a program without the library, ended by a raw system "
@@ -232,20 +238,28 @@ class Run(unittest.TestCase):
             self.assertEqual((out, child.returncode), (f"{number}\n", 42))
             self.assertRegex(err, first_line.format(r"python3\S*"))
 
+    dies = ("import signal\n"
+            "signal.signal(2, signal.SIG_DFL)\n"  # python's own is an exception
+            "print('ready', flush=True)\n"
+            "signal.alarm(60)\n"
+            "signal.pause()\n")
+
     def test_signals_that_kill(self):
         for number in 1, 2, 3, 15:
-            child = self.start("sleep", "30")
-            time.sleep(0.3)
+            child = self.start(python, "-c", self.dies)
+            self.assertEqual(child.stdout.readline(), "ready\n")
             child.send_signal(number)
-            _, err = child.communicate(timeout=20)
+            _, err = child.communicate(timeout=60)
             self.assertEqual(child.returncode, 128 + number)
             self.assertIn(f"signal {number} (", err)
 
     def test_ignored_signals_stay_ignored(self):
-        child = self.start("sleep", "1.5", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-        time.sleep(0.5)
+        child = self.start("bash", "-c", "echo ready; read x", stdin=subprocess.PIPE,
+                           preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.assertEqual(child.stdout.readline(), "ready\n")
         child.send_signal(signal.SIGHUP)
-        _, err = child.communicate(timeout=20)
+        time.sleep(0.3)  # were it passed on, it would come now
+        _, err = child.communicate("\n", timeout=60)
         self.assertEqual(child.returncode, 0, err)
 
     def test_signal_masks_arrive_as_they_were(self):
