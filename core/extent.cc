@@ -390,11 +390,10 @@ void extents_for_each_live(void (*f)(void *, const extent &), void *context) {
 
 void extents_abandon() {
   decay_account_extents(-int64_t(sets[0].bytes));
-  for (extent_set &s : sets)
-    s = {};
+  sets[0] = sets[1] = {};
   page_map_for_each([](uintptr_t, extent &e) {
-    if (e.state == extent_state::dirty || e.state == extent_state::clean) // nothing joins with it again
-      e.state = extent_state::none;
+    bool is_free = e.state == extent_state::dirty || e.state == extent_state::clean;
+    e.state = is_free ? extent_state::none : e.state; // nothing joins with it again
   });
 }
 
