@@ -371,8 +371,7 @@ void extents_purge_to(uint64_t keep) {
         return;
 }
 
-// In address space; much of it is never touched. 256 MiB let blocks of up to 8 MiB come and go with few
-// system calls.
+// In address space; much of it is never touched. With 256 MiB, blocks of up to 8 MiB make few system calls.
 uint64_t extents_idle_limit() { return (layout_is_compact() ? 32 : 256) * uint64_t{1024} * 1024; }
 
 extent_totals extents_totals() {
@@ -391,9 +390,10 @@ void extents_for_each_live(void (*f)(void *, const extent &), void *context) {
 void extents_abandon() {
   decay_account_extents(-int64_t(sets[0].bytes));
   sets[0] = sets[1] = {};
-  page_map_for_each([](uintptr_t, extent &e) {
-    bool is_free = e.state == extent_state::dirty || e.state == extent_state::clean;
-    e.state = is_free ? extent_state::none : e.state; // nothing joins with it again
+  page_map_for_each([](uintptr_t at, extent &e) {
+    bool untagged = e.state == extent_state::live && e.address == at && e.tag == 0;   // nobody will get it
+    if (untagged || e.state == extent_state::dirty || e.state == extent_state::clean) // nothing joins with these again
+      e.state = extent_state::none;
   });
 }
 

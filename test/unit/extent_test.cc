@@ -99,11 +99,16 @@ TEST_CASE("after abandonment nothing joins with what was free", "[extent]") M9_U
   locked guard(extents_lock);
   constexpr size_t half = 20 * 1024 * 1024;
   bool zeroed;
+  extent *on_its_way = extent_take(half, 1, zeroed); // to somebody who would give it a tag
   extent *e = extent_take(2 * half, 1, zeroed);
-  REQUIRE(e);
-  const uintptr_t address = e->address;
+  REQUIRE((on_its_way && e));
+  on_its_way->tag = 0;
+  e->tag = 1;
+  const uintptr_t address = e->address, lost = on_its_way->address;
   REQUIRE(extent_resize(e, half)); // the other half is free now, right behind
   extents_abandon();
+  REQUIRE(extent_at(address) == e);
+  REQUIRE(extent_at(lost) == nullptr);
   extent_give(e);
   REQUIRE(extents_totals().dirty == half);
   REQUIRE(extents_totals().clean == 0);
