@@ -36,9 +36,9 @@ class Step:
 
 
 STEPS = (
-    Step("gcc", "build", ("gcc", "g++"), reduced=False),
+    Step("gcc", "build", ("gcc", "g++"), ("-Dtool_override=debug=false",), reduced=False),
     # Death and stress run as gcc builds them, twice; all of it is compiled here.
-    Step("clang", LINT_BUILD, ("clang-14", "clang++-14"), ("-Dquick_tool=true",), ("unit", "check")),
+    Step("clang", LINT_BUILD, ("clang-14", "clang++-14"), ("-Dtool_override=optimization=0,debug=false",), ("unit", "check")),
     # Undefined behaviour traps, without a run-time library, so this holds inside libmalloc9.so too.
     # gcc has compiled everything by then; its command reads the statistics.
     Step("checks", "build-checks", ("gcc", "g++"),
@@ -51,7 +51,7 @@ STEPS = (
 )
 # More of one of these steps, in the same folder.
 CHECKS_LONG = replace(STEPS[2], name="checks, long", suites=("death", "check"))
-LONG = Step("long", "build", ("gcc", "g++"), suites=("long",), reduced=False)
+LONG = replace(STEPS[0], name="long", suites=("long",))
 
 
 @dataclass(frozen=True)
