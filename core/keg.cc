@@ -211,7 +211,7 @@ void keg_purge_to(keg &k, unsigned n, uint64_t keep) {
       return;
 }
 
-void keg_abandon(keg &k, unsigned n) {
+void keg_abandon(keg &k, unsigned n) M9_UNCHECKED { // its owner does not exist here
   k.bucket_count = 0;
   uint64_t out = 0, idle = 0;
   for (uint32_t number = 0; number < k.slabs; number++) {
