@@ -85,7 +85,7 @@ def build(step):
     options = [*step.options, "-Dtests=enabled"]
     if (ROOT / step.folder / "build.ninja").exists():
         # scripts/quickstart may have made it, where the tests could not be built.
-        if run(["meson", "configure", step.folder, *options], stdout=subprocess.DEVNULL) != 0:
+        if run(["meson", "setup", "--reconfigure", step.folder, *options], stdout=subprocess.DEVNULL) != 0:
             return False
     else:
         environment = {**os.environ, "CC": step.compilers[0], "CXX": step.compilers[1]}
