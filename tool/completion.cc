@@ -33,7 +33,7 @@ std::string escaped(const std::string &text, std::string_view special) {
 }
 
 // Within '...' of bash and zsh; fish knows \' there.
-std::string quoted(const std::string &text) {
+std::string shell_quoted(const std::string &text) {
   std::string out = "'";
   for (const char c : text)
     out.append(c == '\'' ? "'\\''" : std::string(1, c));
@@ -47,10 +47,10 @@ std::string bash_verb(const verb_description &verb) {
     all.insert(all.end(), option.names.begin(), option.names.end());
     if (option.takes_value)
       text += fmt::format("    {}) words={} ;;\n", joined(option.names, " | "),
-                          quoted(joined(words_of(option.shown), " ")));
+                          shell_quoted(joined(words_of(option.shown), " ")));
   }
   return text + fmt::format("    *) if [[ $current == -* ]]; then words={}; else words={}; fi ;;\n    esac\n    ;;\n",
-                            quoted(joined(all, " ")), quoted(joined(words_of(verb.operand), " ")));
+                            shell_quoted(joined(all, " ")), shell_quoted(joined(words_of(verb.operand), " ")));
 }
 
 std::string bash(const std::vector<verb_description> &verbs) {
@@ -71,7 +71,7 @@ std::string bash(const std::vector<verb_description> &verbs) {
                      "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
                      "}}\n"
                      "complete -o default -F _malloc9 malloc9\n",
-                     quoted(joined(names, " ") + " --help --version"), cases);
+                     shell_quoted(joined(names, " ") + " --help --version"), cases);
 }
 
 std::string zsh_option(const option_description &option) {
@@ -82,14 +82,14 @@ std::string zsh_option(const option_description &option) {
                         words.empty() ? "_files" : "(" + joined(words, " ") + ")");
   }
   if (option.names.size() == 1)
-    return quoted(option.names[0] + spec);
-  return fmt::format("'({})'{{{}}}{}", joined(option.names, " "), joined(option.names, ","), quoted(spec));
+    return shell_quoted(option.names[0] + spec);
+  return fmt::format("'({})'{{{}}}{}", joined(option.names, " "), joined(option.names, ","), shell_quoted(spec));
 }
 
 std::string zsh(const std::vector<verb_description> &verbs) {
   std::string text = "#compdef malloc9\n# Written by `malloc9 completion zsh`.\nlocal -a verbs\nverbs=(\n";
   for (const verb_description &verb : verbs)
-    text += fmt::format("  {}\n", quoted(verb.name + ":" + escaped(verb.about, ":\\")));
+    text += fmt::format("  {}\n", shell_quoted(verb.name + ":" + escaped(verb.about, ":\\")));
   text += ")\nif ((CURRENT == 2)); then\n  _describe verb verbs\n  return\nfi\n"
           "local verb=$words[2]\nshift words\n((CURRENT--))\ncase $verb in\n";
   for (const verb_description &verb : verbs) {

@@ -22,7 +22,10 @@ def counts_of(stats, name):
 def main():
     program = os.path.basename(sys.argv[1])
     exact = program != "jump_out"
-    result = harness.run_preloaded(sys.argv[1:], conf={"audit": "exit"} if exact else {}, timeout=600)
+    command = sys.argv[1:]
+    if os.environ.get("MALLOC9_QUICK"):
+        command = [str(int(word) // 3) if word.isdigit() else word for word in command]
+    result = harness.run_preloaded(command, conf={"audit": "exit"} if exact else {}, timeout=600)
     print(result.stdout, end="")
     sites = 0
     for line in result.stdout.splitlines():
