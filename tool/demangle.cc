@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 
+#define HAVE_DECL_BASENAME 1 // glibc has one, of another type
 #include <libiberty/demangle.h>
 
 namespace m9::tool {

@@ -94,7 +94,7 @@ void check_peak(books &b, const model &m, const statistics_view &view, uint64_t 
           [&] { return fmt::format("the peak of {} has a slack of {}", peak.most, peak.slack); });
 }
 
-void print_text(output &out, const books &b, const model &m, const statistics_view &view, uint64_t items,
+void audit_text(output &out, const books &b, const model &m, const statistics_view &view, uint64_t items,
                 uint64_t bytes) {
   for (const std::string &failure : b.failures)
     out.print("FAILED: {}\n", failure);
@@ -107,7 +107,7 @@ void print_text(output &out, const books &b, const model &m, const statistics_vi
   }
 }
 
-void print_json(output &out, const books &b, const model &m, const statistics_view &view, uint64_t items,
+void audit_json(output &out, const books &b, const model &m, const statistics_view &view, uint64_t items,
                 uint64_t bytes) {
   json_writer json(out);
   json.begin_object();
@@ -138,7 +138,7 @@ int audit(const audit_options &options) {
   check_zones(b, m, view_is_live(dump.view));
   check_peak(b, m, dump.view, all.memuse());
   output out = standard_output();
-  (options.json ? print_json : print_text)(out, b, m, dump.view, all.inuse(), all.memuse());
+  (options.json ? audit_json : audit_text)(out, b, m, dump.view, all.inuse(), all.memuse());
   out.finish();
   return b.failures.empty() ? exit_good : exit_failed;
 }

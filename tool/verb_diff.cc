@@ -74,7 +74,7 @@ void print_table(output &out, const model &a, const model &b, const std::vector<
   table.print(out);
 }
 
-void show(const diff_options &options) {
+void show_changes(const diff_options &options) {
   const model a = model_of(dump_load(options.a).view), b = model_of(dump_load(options.b).view);
   const group_by by = group_by_of(options.by);
   naming a_names(a, naming_for(naming_of(options.names), by)), b_names(b, naming_for(naming_of(options.names), by));
@@ -108,7 +108,7 @@ void add_diff(CLI::App &app) {
   verb.number("--top", options->top, "Only the N that changed most");
   verb.flag("--json", options->json, "Print JSON");
   declare_names(verb, options->names);
-  verb.action([options] { show(*options); });
+  verb.action([options] { show_changes(*options); });
 }
 
 } // namespace m9::tool

@@ -50,7 +50,7 @@ void print_modules(output &out, const model &m) {
               module.build_id.empty() ? "(no build-id)" : module.build_id, printable(module.path));
 }
 
-void print_text(output &out, const model &m, const format::header &header) {
+void info_text(output &out, const model &m, const format::header &header) {
   const auto line = [&](const char *name, const std::string &text) { out.print("{:<12} {}\n", name, printable(text)); };
   line("Program", m.program);
   line("Command", m.command);
@@ -84,7 +84,7 @@ void add_modules(json_writer &json, const model &m) {
   json.end_array();
 }
 
-void print_json(output &out, const model &m, const format::header &header) {
+void info_json(output &out, const model &m, const format::header &header) {
   json_writer json(out);
   json.begin_object();
   add_head(json, m);
@@ -127,7 +127,7 @@ void add_info(CLI::App &app) {
   verb.action([options] {
     const dump_file dump = dump_load(options->target);
     output out = standard_output();
-    (options->json ? print_json : print_text)(out, model_of(dump.view), dump.view.header);
+    (options->json ? info_json : info_text)(out, model_of(dump.view), dump.view.header);
     out.finish();
   });
 }

@@ -160,7 +160,7 @@ void show_tree(output &out, const model &m, naming &names, const report_options 
     tree.print(out, tree_least_share);
 }
 
-void show(output &out, const statistics_view &view, const report_options &options) {
+void show_types(output &out, const statistics_view &view, const report_options &options) {
   const bool plain = !options.json && !options.csv && !options.percpu && !options.tree && !options.folded;
   const naming_options how = naming_of(options.names);
   if (plain && how.source == name_source::dump && options.types.empty()) {
@@ -231,7 +231,7 @@ void add_stat(CLI::App &app) {
       "One line per type of allocation: how many are in use, the bytes they hold, the most bytes they were seen\n"
       "to hold (>=: at least), how often one was requested, and the sizes of the items that were given.\n\n"
       "Example:\n  MALLOC9_CONF=dump:ls.m9 LD_PRELOAD=libmalloc9.so ls\n  malloc9 stat ls.m9",
-      show, more_options);
+      show_types, more_options);
 }
 
 } // namespace m9::tool

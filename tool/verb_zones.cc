@@ -95,7 +95,7 @@ void print_json(output &out, const model &m) {
   json.finish();
 }
 
-void show(output &out, const statistics_view &view, const report_options &options) {
+void show_zones(output &out, const statistics_view &view, const report_options &options) {
   const model m = model_of(view);
   if (options.json)
     print_json(out, m);
@@ -115,7 +115,7 @@ void add_zones(CLI::App &app) {
       "One line per size of item: how many fit (LIMIT, 0: no limit), how many the program holds (USED), how many\n"
       "are kept for reuse (FREE), requests (REQ), refused requests (FAIL) and waits for the zone's lock (SLEEP).\n"
       "Of malloc-large, USED counts blocks and FREE bytes.",
-      show);
+      show_zones);
 }
 
 } // namespace m9::tool
