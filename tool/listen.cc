@@ -19,11 +19,6 @@
 namespace m9::tool {
 namespace {
 
-struct process {
-  model m;
-  std::vector<group> groups;
-};
-
 struct snapshot {
   std::vector<model> processes;
   uint64_t unreadable = 0;

@@ -140,11 +140,11 @@ def run_step(step, allowed):
     return outcomes
 
 
-def run_lint():
-    say("==> lint")
+def run_lint(*arguments):
+    say(" ".join(["==> lint", *arguments]))
     begin = time.monotonic()
-    status = run(["scripts/lint"])
-    return [Outcome("lint", "lint", "passed" if status == 0 else "failed", time.monotonic() - begin)]
+    status = run(["scripts/lint", *arguments])
+    return [Outcome("lint", " ".join(["lint", *arguments]), "passed" if status == 0 else "failed", time.monotonic() - begin)]
 
 
 def summary(outcomes):
@@ -192,7 +192,7 @@ def main():
     if "lint" in wanted:
         outcomes += run_lint()
     if "long" in wanted:
-        long_outcomes = run_step(LONG, allowed) + run_step(CHECKS_LONG, allowed)
+        long_outcomes = run_step(LONG, allowed) + run_step(CHECKS_LONG, allowed) + run_lint("--deep")
         write_long_report(long_outcomes)
         outcomes += long_outcomes
     for outcome in outcomes:
