@@ -54,5 +54,18 @@ private:
 
 // The members that begin every verb's answer: which process it was.
 void add_head(json_writer &json, const model_head &head);
+// What a verb that wrote `file` says on standard output: whose, and how many of `member` and how many types it holds.
+void say_written(const model &m, const std::string &file, std::string_view member, const auto &value) {
+  output out = standard_output();
+  json_writer json(out);
+  json.begin_object();
+  add_head(json, m);
+  json.member("file", file);
+  json.member(member, value);
+  json.member("types", types_sorted(m).size());
+  json.end_object();
+  json.finish();
+  out.finish();
+}
 
 } // namespace m9::tool

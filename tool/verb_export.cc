@@ -59,18 +59,8 @@ void export_file(const export_options &options) {
   file.finish();
   for (const std::string &problem : names.problems())
     complain("note: " + problem);
-  if (!options.json)
-    return;
-  output out = standard_output();
-  json_writer json(out);
-  json.begin_object();
-  add_head(json, m);
-  json.member("file", options.output);
-  json.member("format", options.format);
-  json.member("types", types_sorted(m).size());
-  json.end_object();
-  json.finish();
-  out.finish();
+  if (options.json)
+    say_written(m, options.output, "format", options.format);
 }
 
 void listen(const export_options &options) {

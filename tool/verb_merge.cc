@@ -35,18 +35,8 @@ void merge(const merge_options &options) {
   static_cast<model_head &>(head) = first;
   const model sum = merged.result(head);
   write_file(options.output, model_write(sum));
-  if (!options.json)
-    return;
-  output out = standard_output();
-  json_writer json(out);
-  json.begin_object();
-  add_head(json, sum);
-  json.member("file", options.output);
-  json.member("processes", merged.processes());
-  json.member("types", types_sorted(sum).size());
-  json.end_object();
-  json.finish();
-  out.finish();
+  if (options.json)
+    say_written(sum, options.output, "processes", merged.processes());
 }
 
 } // namespace

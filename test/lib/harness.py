@@ -271,6 +271,16 @@ def listening(port):
         return False
 
 
+def write_text(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def read_text(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def tail(data, limit=4000):
     text = data.decode(errors="replace") if isinstance(data, bytes) else data
     return text[-limit:]

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 import harness
-from harness import check, equal
+from harness import check, equal, read_text, write_text
 
 PEAKS = sys.argv.pop(1)
 MIB = 1 << 20
@@ -48,19 +48,9 @@ def made():
         yield files, os.path.join(folder, "budget.toml")
 
 
-def write(path, text):
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
 def whole():
     with made() as (files, budget):
-        write(budget, '[[budget]]\ntype = "*"\npeak = "15 MiB"\n\n[[budget]]\nfunction = "peaks!*_take"\npeak = "15 MiB"\n')
+        write_text(budget, '[[budget]]\ntype = "*"\npeak = "15 MiB"\n\n[[budget]]\nfunction = "peaks!*_take"\npeak = "15 MiB"\n')
         for way, status, taken in ("together", 1, 2 * TAKEN), ("apart", 0, TAKEN):
             for path in files[way]:
                 all_of_it, parts = limits(path, "--budget", budget, status=status)
@@ -75,7 +65,7 @@ def whole():
         text = malloc9("check", files["together"][0], "--budget", budget, status=1)
         check(f"<= {15 * MIB}  {limits(files['together'][0], '--budget', budget, status=1)[0]['measured']}.." in text, text)
         # What matches all types by another name is the whole program as well.
-        write(budget, '[[budget]]\nmodule = "*"\npeak = "15 MiB"\n')
+        write_text(budget, '[[budget]]\nmodule = "*"\npeak = "15 MiB"\n')
         malloc9("check", files["together"][0], "--budget", budget, status=1)
 
 
@@ -83,13 +73,13 @@ def bounds():
     """A limit is broken where it is beyond both bounds, and kept where nobody can know."""
     with made() as (files, budget):
         path = files["together"][0]
-        write(budget, '[[budget]]\ntype = "*"\npeak = 0\n')
+        write_text(budget, '[[budget]]\ntype = "*"\npeak = 0\n')
         found = limits(path, "--budget", budget, status=1)[0]
         least, most = found["measured"], found["measured_most"]
         check(least < most, "the bounds are the same")
         for limit, status in ((f"{least}", 0), (f"{least - 1}", 1), (f"{{ min = {most} }}", 0), (f"{{ min = {most + 1} }}", 1),
                               (f"{{ exactly = {(least + most) // 2} }}", 0), (f"{{ exactly = {most + 1} }}", 1)):
-            write(budget, f'[[budget]]\ntype = "*"\npeak = {limit}\n')
+            write_text(budget, f'[[budget]]\ntype = "*"\npeak = {limit}\n')
             malloc9("check", path, "--budget", budget, status=status)
 
 
@@ -97,15 +87,15 @@ def blessed():
     with made() as (files, budget):
         path, other = files["together"][0], files["apart"][0]
         audit = json.loads(malloc9("audit", "--json", path))
-        write(budget, '[[budget]]\ntype = "*"\npeak = { min = 1, max = 2 } # both\n')
+        write_text(budget, '[[budget]]\ntype = "*"\npeak = { min = 1, max = 2 } # both\n')
         malloc9("check", path, "--budget", budget, "--bless")
-        equal(read(budget), f'[[budget]]\ntype = "*"\npeak = {{ min = {audit["peak_least"]}, max = {audit["peak_most"]} }} # both\n',
+        equal(read_text(budget), f'[[budget]]\ntype = "*"\npeak = {{ min = {audit["peak_least"]}, max = {audit["peak_most"]} }} # both\n',
               "blessed")
         malloc9("check", path, "--budget", budget)
         malloc9("check", other, "--budget", budget, status=1)
         os.unlink(budget)
         malloc9("check", other, "--budget", budget, "--bless")
-        check("\npeak = " in read(budget), read(budget))
+        check("\npeak = " in read_text(budget), read_text(budget))
         malloc9("check", other, "--budget", budget)
         text = malloc9("check", path, "--budget", budget, status=1)
         check(["function", "*", "peak", "<="] in [line.split()[:4] for line in text.splitlines()], text)
@@ -134,7 +124,7 @@ def others():
         equal([audit["peak_least"], audit["peak_most"]],
               [max(part["peak_least"] for part in parts), sum(part["peak_most"] for part in parts)], "merged")
         malloc9("merge", files["together"][0], GOLDEN, "-o", merged)
-        write(budget, '[[budget]]\ntype = "*"\npeak = 1\n')
+        write_text(budget, '[[budget]]\ntype = "*"\npeak = 1\n')
         for path in merged, GOLDEN:
             found = limits(path, "--budget", budget, status=1)[0]
             check("measured_most" not in found and not found["exact"], found)

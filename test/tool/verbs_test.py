@@ -10,7 +10,7 @@ import tempfile
 import xml.etree.ElementTree as xml
 
 import harness
-from harness import check, equal
+from harness import check, equal, read_text, write_text
 
 SOURCE = sys.argv.pop(1)
 ITEM, ENTRY = 112, 3072  # what 100 and 3,000 bytes occupy
@@ -176,7 +176,7 @@ def budgets():
     with folder() as path:
         plain, leaky = dumped(path, "plain"), dumped(path, "leaky")
         budget, junit = path("budget.toml"), path("junit.xml")
-        write(budget, BUDGET)
+        write_text(budget, BUDGET)
         equal(malloc9("check", plain, "--budget", budget), "0 of 6 limits broken\n", "kept")
         text = malloc9("check", leaky, "--budget", budget, "--junit", junit, "--github", status=1)
         lines = text.splitlines()
@@ -197,9 +197,9 @@ def bless():
     with folder() as path:
         plain, leaky = dumped(path, "plain"), dumped(path, "leaky")
         budget = path("budget.toml")
-        write(budget, BUDGET.replace("rate = 1_000_000_000\n", ""))
+        write_text(budget, BUDGET.replace("rate = 1_000_000_000\n", ""))
         malloc9("check", leaky, "--budget", budget, "--bless", errors=f"malloc9: {budget}: holds today's figures now\n")
-        blessed = read(budget)
+        blessed = read_text(budget)
         peak = of(json.loads(malloc9("sites", leaky, "--by", "function", "--json"))["sites"], "!cache_fill")["highuse"]
         want = BUDGET.replace("leaks = 0", "leaks = 7").replace('"30 KiB"', str(peak)).replace('"1 KiB"', str(7 * ITEM))
         equal(blessed, want.replace("rate = 1_000_000_000\n", ""), "the blessed file, comments and all")
@@ -207,10 +207,10 @@ def bless():
         malloc9("check", plain, "--budget", budget)
         new = path("new.toml")
         malloc9("check", leaky, "--budget", new, "--bless", errors=f"malloc9: {new}: written\n")
-        check('function = "leaky!session_new"\n' in read(new).replace("'", '"'), read(new))
+        check('function = "leaky!session_new"\n' in read_text(new).replace("'", '"'), read_text(new))
         malloc9("check", leaky, "--budget", new)
         malloc9("check", plain, "--budget", new)
-        write(new, read(new).replace(f"live = {7 * ITEM}\n", f"live = {7 * ITEM - 1}\n"))
+        write_text(new, read_text(new).replace(f"live = {7 * ITEM}\n", f"live = {7 * ITEM - 1}\n"))
         malloc9("check", leaky, "--budget", new, status=1)
 
 
@@ -240,9 +240,9 @@ def bad_budgets():
                  "laeks: no such figure (there are live, peak, allocations, rate and leaks)"),
                 ('[[budget]]\nfunction = "x"\nlive = { max = 1, min = 2 }\n', 3, 8, "live: min is above max"),
                 ('[[budgets]]\nfunction = "x"\n', 1, 3, "budgets: unknown (a budget file has [[budget]] tables)")]:
-            write(budget, text)
+            write_text(budget, text)
             malloc9("check", dump, "--budget", budget, status=2, errors=f"malloc9: {budget}:{line}:{column}: {what}\n")
-        write(budget, '[[budget]]\nfunction = "x\n')
+        write_text(budget, '[[budget]]\nfunction = "x\n')
         done = subprocess.run([harness.tool(), "check", dump, "--budget", budget], capture_output=True, text=True, check=False)
         check(done.returncode == 2 and done.stderr.startswith(f"malloc9: {budget}:2:") and done.stderr.count("\n") == 1,
               done.stderr)
@@ -251,16 +251,6 @@ def bad_budgets():
                 errors=f"malloc9: {path('none')}: No such file or directory\n")
         malloc9("check", dump, "--baseline", dump, "--max-growth", "much", status=2,
                 errors="malloc9: --max-growth much: wants a percentage, such as 5%\n")
-
-
-def write(path, text):
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
 
 
 if __name__ == "__main__":
