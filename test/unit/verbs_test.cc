@@ -161,11 +161,11 @@ void hammer(verbs v, int steps, bool drains) {
     uint32_t buffer[most], turn = 0;
     while (drains && !stop)
       for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu)) {
-        uint64_t owner = percpu_cache_owner(cpu, cache), next = owner_of(turn++ / 16);
+        uint64_t owner = percpu_cache_owner(cpu, cache), next = owner_of(turn++ / 2);
         uint32_t n = 0;
         if (!owner) // the first to use it there may be about to make it theirs
           continue;
-        percpu_drain(v, cpu, cache, buffer, n, turn % 16 == 0 ? next : 0);
+        percpu_drain(v, cpu, cache, buffer, n, turn % 2 == 0 ? next : 0);
         for (uint32_t i = 0; i < n; i++) {
           w.strangers += owner_of(buffer[i]) != owner;
           take(w, buffer[i], 99);

@@ -10,6 +10,8 @@
 //     in between. Where a second store follows it, the carry flag tells the abort handler whether it happened: carry is
 //     set before, the commit clears it in the same instruction that stores, INC leaves it alone, and an abort preserves
 //     registers and flags. While carry is not yet set, t says so: it is no address yet, but an offset.
+//   - The count is read before the owner, and whoever gives a cache another owner stops it, waits until sections that
+//     saw it run are aborted, and writes the owner before the count: a section that sees the cache run sees its owner.
 #pragma once
 
 #include <cstdint>
@@ -39,11 +41,12 @@ namespace m9::rseq {
 #define M9_RSEQ_ABORT ".pushsection .text.rseq_aborts,\"ax\"\n" M9_RSEQ_SIGNATURE
 #define M9_RSEQ_INPUTS [rs] "m"(percpu.rseq_offset), [below] "m"(percpu.base_below), [shift] "i"(percpu_shift)
 
-// c = block of this CPU: a difference that borrows, so carry is set then. t = the cache in it. c = owner, and off to 6
-// where the cache has another.
+// c = block of this CPU: a difference that borrows, so carry is set then. t = the cache in it. i = count, c = owner,
+// and off to 6 where the cache has another.
 #define M9_RSEQ_BLOCK " movslq %%fs:4(%[t]),%[c]\n shlq %[shift],%[c]\n subq %[below],%[c]\n"
 #define M9_RSEQ_CACHE M9_RSEQ_BLOCK " movl %[cache],%k[t]\n addq %[c],%[t]\n"
-#define M9_RSEQ_OWNED " movq %[owner],%[c]\n cmpq %[c],-8(%[t])\n jne 6f\n"
+#define M9_RSEQ_IS_OWNER " movq %[owner],%[c]\n cmpq %[c],-8(%[t])\n jne 6f\n"
+#define M9_RSEQ_OWNED " movl (%[t]),%k[i]\n" M9_RSEQ_DELAY M9_RSEQ_IS_OWNER
 
 // Tests build these verbs with pauses between the instructions, so that preemption falls everywhere.
 #ifdef M9_RSEQ_TEST_DELAYS
@@ -91,9 +94,9 @@ namespace m9::rseq {
 }
 
 // push_and_count(cache, owner, index, cell): puts an owner's index into this CPU's cache, counting a free in the cell.
-//   section: if (c[cache].owner != owner) leave with false
-//            if (count >= capacity, unsigned) leave with false;  carry = 1, since count < capacity
-//            t = address of c[cache];  t.items[count] = index   (not yet part of the cache)
+//   section: x = c[cache].count;  if (c[cache].owner != owner) leave with false
+//            if (x >= capacity, unsigned) leave with false;  carry = 1, since x < capacity
+//            t = address of c[cache];  t.items[x] = index   (not yet part of the cache)
 //            t.word += 1, carry = 0               <- first commit
 //            c[cell].numfrees += 1                <- second commit
 //   abort:   if (carry or t is no address yet) again; else shared[cell].numfrees += 1
@@ -103,8 +106,8 @@ namespace m9::rseq {
   asm goto(M9_RSEQ_DESCRIPTOR "2: leaq 1b(%%rip),%%rcx\n movq %[rs],%%r9\n movq %%rcx,%%fs:8(%%r9)\n3:\n" //
            M9_RSEQ_DELAY " movslq %%fs:4(%%r9),%%rcx\n shlq %[shift],%%rcx\n subq %[below],%%rcx\n"       //
                               " movl %[cache],%%r9d\n" M9_RSEQ_DELAY                                      //
-                              " cmpq %[owner],-8(%%rcx,%%r9)\n jne %l[full]\n" M9_RSEQ_DELAY              //
                               " movl (%%rcx,%%r9),%%r10d\n" M9_RSEQ_DELAY                                 //
+                              " cmpq %[owner],-8(%%rcx,%%r9)\n jne %l[full]\n" M9_RSEQ_DELAY              //
                               " cmpl 4(%%rcx,%%r9),%%r10d\n" M9_RSEQ_DELAY " jae %l[full]\n"              //
            M9_RSEQ_DELAY " leaq (%%rcx,%%r9),%%r9\n" M9_RSEQ_DELAY                                        //
                               " movl %k[index],8(%%r9,%%r10,4)\n" M9_RSEQ_DELAY                           //
@@ -144,8 +147,7 @@ full:
 
 // grow(cache, owner, first, most): lets this CPU's cache hold more: `first` items, then twice as many each time.
 //   section: if (!c.opened or stopped) leave with 0;  if (capacity == 0) c[cache].owner = owner  (nobody looks at it
-//   before the
-//            commit, as there is room for nothing);  else if (c[cache].owner != owner) leave with 0
+//            before the commit, as there is room for nothing);  else if (c[cache].owner != owner) leave with 0
 //            if (capacity >= most) leave;  c[cache].capacity = min(max(2 * capacity, first), most)   <- commits
 // Returns the capacity.
 [[gnu::always_inline]] inline uint32_t grow(const uint32_t &cache, uint64_t owner, uint32_t first, uint32_t most) {
@@ -155,7 +157,7 @@ full:
                "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE                                           //
                " xorl %[n],%[n]\n cmpq $0,(%[c])\n je 6f\n"                                           //
                " cmpl $0,(%[t])\n jl 6f\n cmpl $0,4(%[t])\n jne 4f\n"                                 //
-               " movq %[owner],%[c]\n movq %[c],-8(%[t])\n4:\n" M9_RSEQ_OWNED                         //
+               " movq %[owner],%[c]\n movq %[c],-8(%[t])\n4:\n" M9_RSEQ_IS_OWNER                      //
                " movl 4(%[t]),%[n]\n cmpl %[most],%[n]\n jae 6f\n addl %[n],%[n]\n"                   //
                " cmpl %[first],%[n]\n cmovb %[first],%[n]\n cmpl %[most],%[n]\n cmova %[most],%[n]\n" //
                M9_RSEQ_DELAY " movl %[n],4(%[t])\n"                                                   //
@@ -169,14 +171,14 @@ full:
 }
 
 // pop_many(cache, owner, to, most): moves up to `most` >= 1 indices, the newest, out of this CPU's cache.
-//   section: if (c[cache].owner != owner) leave with 0;  if (int32(count) < 1) leave with 0;  n = min(count, most)
-//            to[0..n) = items[count - n..count)
+//   section: i = count;  if (c[cache].owner != owner) leave with 0;  if (int32(i) < 1) leave with 0;  n = min(i, most)
+//            to[0..n) = items[i - n..i)
 //            word -= n   <- commits
 [[gnu::always_inline]] inline uint32_t pop_many(const uint32_t &cache, uint64_t owner, uint32_t *to, uint32_t most) {
   uint64_t c, t, n, i, x;
   asm volatile(M9_RSEQ_DESCRIPTOR
                "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE M9_RSEQ_OWNED                               //
-               " movl (%[t]),%k[c]\n testl %k[c],%k[c]\n jle 6f\n"                                      //
+               " movl %k[i],%k[c]\n testl %k[c],%k[c]\n jle 6f\n"                                       //
                " movl %k[most],%k[n]\n cmpl %k[c],%k[n]\n cmova %k[c],%k[n]\n"                          //
                " subl %k[n],%k[c]\n leaq 8(%[t],%[c],4),%[c]\n movl %k[n],%k[i]\n"                      //
                "4: movl -4(%[c],%[i],4),%k[x]\n movl %k[x],-4(%[to],%[i],4)\n subl $1,%k[i]\n jnz 4b\n" //
@@ -190,9 +192,8 @@ full:
 }
 
 // push_many(cache, owner, from, n): moves up to n >= 1 indices into this CPU's cache; the last becomes the newest.
-//   section: if (c[cache].owner != owner) leave with 0;  if (count >= capacity, unsigned) leave with 0;  m = min(n,
-//   capacity - count)
-//            items[count..count + m) = from[n - m..n)   (not yet part of the cache)
+//   section: i = count;  if (c[cache].owner != owner) leave with 0;  if (i >= capacity, unsigned) leave with 0
+//            m = min(n, capacity - i);  items[i..i + m) = from[n - m..n)   (not yet part of the cache)
 //            word += m   <- commits
 // Returns m.
 [[gnu::always_inline]] inline uint32_t push_many(const uint32_t &cache, uint64_t owner, const uint32_t *from,
@@ -200,7 +201,7 @@ full:
   uint64_t c, t, m, i, x, s;
   asm volatile(M9_RSEQ_DESCRIPTOR
                "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_CACHE M9_RSEQ_OWNED                              //
-               " movl (%[t]),%k[c]\n movl 4(%[t]),%k[m]\n cmpl %k[m],%k[c]\n jae 6f\n"                 //
+               " movl %k[i],%k[c]\n movl 4(%[t]),%k[m]\n cmpl %k[m],%k[c]\n jae 6f\n"                  //
                " subl %k[c],%k[m]\n cmpl %k[n],%k[m]\n cmova %k[n],%k[m]\n"                            //
                " leaq 8(%[t],%[c],4),%[c]\n movl %k[n],%k[s]\n subl %k[m],%k[s]\n"                     //
                " leaq (%[from],%[s],4),%[s]\n movl %k[m],%k[i]\n"                                      //
