@@ -147,6 +147,8 @@ void set(configuration &c, const char *name, const char *value) {
 
 } // namespace
 
+constinit configuration conf;
+
 void configuration_parse(configuration &c, const char *value) {
   while (*value) {
     text_buffer<64> name;

@@ -17,14 +17,15 @@ struct configuration {
   bool print_exit = false;
   bool audit_exit = false;
   int dump_signal = 0;        // 0: none
-  char dump[path_most] = {};  // pattern; empty: none
-  char types[path_most] = {}; // file of rules; empty: none
-  char stats[path_most] = {}; // folder of live files; empty: none
   bool keep_all = false;      // live files of processes that came to their end: of all, or
   bool keep_first = true;     // of the first
   bool dump_private = false;  // in a folder that whoever set it removes when the process it started has ended
   uint32_t first_pid = 0;     // the process that was started, as its own constructor noted it
+  char dump[path_most] = {};  // pattern; empty: none
+  char types[path_most] = {}; // file of rules; empty: none
+  char stats[path_most] = {}; // folder of live files; empty: none
 };
+extern constinit configuration conf; // (i) by the constructor
 
 // Fills `to` from the value of the variable; prints what is wrong, and the list of keys for help:true.
 void configuration_parse(configuration &to, const char *value);

@@ -19,7 +19,6 @@
 namespace m9 {
 namespace {
 
-configuration conf;
 text_buffer<256> program;
 text_buffer<1024> command;
 uint64_t start_ns;
@@ -160,14 +159,13 @@ void audit_print() {
 
 } // namespace
 
-void report_start(const configuration &c, int argc, char **argv) {
-  conf = c;
+void report_start(int argc, char **argv) {
   start_ns = clock_real_ns();
   if (argc > 0)
     program.add(text_base_name(argv[0]));
   for (int i = 0; i < argc; i++)
     command.add(i ? " " : "").add(argv[i]);
-  bool reports = c.print_exit || c.audit_exit || c.dump[0];
+  bool reports = conf.print_exit || conf.audit_exit || conf.dump[0];
   standard_error_start(reports);
   if (reports)
     reserve = pages_map(reserve_size);

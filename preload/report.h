@@ -11,7 +11,7 @@
 namespace m9 {
 
 // Once, by the constructor. `argv` as the kernel gave it.
-void report_start(const configuration &c, int argc, char **argv);
+void report_start(int argc, char **argv);
 
 // Begins the live file that was asked for.
 void report_live_start();

@@ -32,12 +32,12 @@ constexpr char variable[] = "MALLOC9_CONF=";
 
 // Children inherit the variable; first:PID in it tells which process was started. An exec keeps the pid, so it is the
 // first again.
-void note_first(char **entry, configuration &c) {
-  if (c.first_pid)
+void note_first(char **entry) {
+  if (conf.first_pid)
     return;
-  c.first_pid = process_id();
+  conf.first_pid = process_id();
   text_buffer<path_most + 256> value;
-  value.add(*entry).add(",first:").number(c.first_pid);
+  value.add(*entry).add(",first:").number(conf.first_pid);
   uint64_t mask = signals_block(); // meta_alloc's condition
   if (const char *copy = meta_string(value.c_str(), value.size()))
     *entry = const_cast<char *>(copy);
@@ -69,7 +69,6 @@ void dump_signal_install(int number) {
 }
 
 __attribute__((constructor(101))) void start(int argc, char **argv, char **environment) {
-  static constinit configuration c;
   if (!gnu_get_libc_version) { // musl gives constructors no arguments
     argc = 1;
     argv = &program_invocation_name;
@@ -78,24 +77,24 @@ __attribute__((constructor(101))) void start(int argc, char **argv, char **envir
   if (!secure_execution())
     for (char **e = environment; e && *e; e++)
       if (strncmp(*e, variable, sizeof variable - 1) == 0) {
-        configuration_parse(c, *e + sizeof variable - 1);
-        note_first(e, c);
+        configuration_parse(conf, *e + sizeof variable - 1);
+        note_first(e);
         break;
       }
-  c.heap.keep_inherited = c.dump[0]; // the table is printed by the first process only, so no fork pays for that
-  if (c.types[0])
-    load_rules(c.types);
-  heap_configure(c.heap);
+  conf.heap.keep_inherited = conf.dump[0]; // the table is printed by the first process only, so no fork pays for that
+  if (conf.types[0])
+    load_rules(conf.types);
+  heap_configure(conf.heap);
   foreign_start();
   // Of all fork handlers ours prepare last and return first: those of others, registered later, allocate.
   if (__register_atfork)
     __register_atfork(heap_fork_prepare, heap_fork_parent, heap_fork_child, nullptr);
-  report_start(c, argc, argv);
-  if (c.dump_signal)
-    dump_signal_install(c.dump_signal);
-  if (c.stats[0])
+  report_start(argc, argv);
+  if (conf.dump_signal)
+    dump_signal_install(conf.dump_signal);
+  if (conf.stats[0])
     report_live_start();
-  if (!c.dump[0] && !c.print_exit && !c.audit_exit && !c.stats[0])
+  if (!conf.dump[0] && !conf.print_exit && !conf.audit_exit && !conf.stats[0])
     return;
   // Registered before the loader registers the destructors of all objects, and for no object, so that it runs after
   // them; what stdio writes after that allocates nothing.
