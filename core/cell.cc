@@ -138,6 +138,16 @@ void cells_move(malloc_type &from, malloc_type &to) {
   }
 }
 
+void cells_abandon() M9_UNCHECKED {
+  for (unsigned c = 0; c <= large_zone; c++) {
+    tag_range &r = ranges[c];
+    if (r.end == 0 || !cell_find(cell_of_tag(c, tag_other)))
+      r = {}; // not begun, or not to the end
+    else
+      r.next = r.end; // on with another chunk: this one's next cell may be linked already, or the range half written
+  }
+}
+
 cell_info *cell_find(uint64_t cell) {
   uint64_t n = (cell - cells_offset) / 16;
   if (cell < cells_offset || n >= window_count * (window_bytes / 16))

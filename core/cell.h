@@ -52,6 +52,8 @@ uint64_t cell_for(malloc_type &t, unsigned c) M9_REQUIRES(malloc_mtx);
 uint64_t cell_for_pool(malloc_type &t) M9_REQUIRES(malloc_mtx);
 // Gives all cells of one type to another.
 void cells_move(malloc_type &from, malloc_type &to) M9_REQUIRES(malloc_mtx);
+// As malloc_types_abandon: no cell is given out twice.
+void cells_abandon();
 // What a cell stands for; nullptr when it was never given out.
 cell_info *cell_find(uint64_t cell);
 // Calls f for every cell that was given out.

@@ -14,6 +14,7 @@
 #include "core/meta.h"
 #include "core/site.h"
 #include "core/stack.h"
+#include "core/stack_node.h"
 #include "shim/lock.h"
 #include "shim/panic.h"
 #include "shim/standard_error.h"
@@ -51,6 +52,11 @@ void locks_recover() {
       keg_abandon(kegs[n], n);
       kegs[n].lock.reset();
     }
+  if (malloc_mtx.held()) {
+    malloc_types_abandon();
+    cells_abandon();
+    stack_nodes_abandon();
+  }
   malloc_mtx.reset();
 }
 

@@ -29,6 +29,12 @@ uint32_t hash_of(uintptr_t address, uint32_t size) {
   return uint32_t((address * 0x9E3779B97F4A7C15u) >> 40) & (size - 1);
 }
 
+void hash_put(malloc_type_internal &t) M9_REQUIRES(malloc_mtx) {
+  auto *&bucket = hash_buckets[hash_of(t.address, hash_size)];
+  t.next_in_hash = bucket;
+  bucket = &t;
+}
+
 bool hash_grow() M9_REQUIRES(malloc_mtx) {
   uint32_t size = hash_size ? hash_size * 4 : 128;
   auto **fresh = static_cast<malloc_type_internal **>(meta_alloc(size * sizeof(*hash_buckets)));
@@ -137,8 +143,7 @@ malloc_type *malloc_type_make_stack(malloc_type &site, uint32_t node) {
 malloc_type *malloc_type_of(uintptr_t caller) {
   if (types_count.load(std::memory_order_relaxed) >= hash_size && !hash_grow())
     return nullptr;
-  auto *&bucket = hash_buckets[hash_of(caller, hash_size)];
-  for (malloc_type_internal *t = bucket; t; t = t->next_in_hash)
+  for (malloc_type_internal *t = hash_buckets[hash_of(caller, hash_size)]; t; t = t->next_in_hash)
     if (t->address == caller && !t->gone)
       return t->type;
   uint32_t number = module_number(caller);
@@ -157,11 +162,24 @@ malloc_type *malloc_type_of(uintptr_t caller) {
     return m->jit_type;
   }
   malloc_type *t = type_of_site(caller, number);
-  if (t) {
-    t->ks_handle->next_in_hash = bucket;
-    bucket = t->ks_handle;
-  }
+  if (t)
+    hash_put(*t->ks_handle);
   return t;
+}
+
+void malloc_types_abandon() M9_UNCHECKED { // its owner does not exist here
+  uint32_t n = 0;
+  for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t))
+    n++;
+  types_count.store(n, std::memory_order_relaxed);
+  hash_buckets = nullptr;
+  hash_size = 0;
+  do
+    CHECK(hash_grow(), "no memory for a child made by clone");
+  while (hash_size < n);
+  for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t))
+    if (t->ks_handle->address != 0 && !t->ks_handle->site)
+      hash_put(*t->ks_handle);
 }
 
 namespace {

@@ -85,6 +85,8 @@ void malloc_types_forget_unloaded();
 // Before dlclose and when statistics are written: names with the symbols of what is still loaded.
 void malloc_types_name();
 void malloc_types_name_locked() M9_REQUIRES(malloc_mtx);
+// In a child that was made without fork while another thread held malloc_mtx: finds all types of sites again.
+void malloc_types_abandon();
 // The symbol that a type is still to be named after; false: none is known.
 bool malloc_type_symbol(const malloc_type_internal &t, symbol &found) M9_REQUIRES(malloc_mtx);
 

@@ -5,6 +5,7 @@
 
 #include "core/meta.h"
 #include "shim/pages.h"
+#include "shim/panic.h"
 
 namespace m9 {
 namespace {
@@ -32,6 +33,8 @@ void child_put(uint32_t node) M9_REQUIRES(malloc_mtx) {
 
 bool children_grow() M9_REQUIRES(malloc_mtx) {
   uint32_t old_size = children_size, size = old_size ? old_size * 2 : 16384;
+  while (size < nodes_end * 2)
+    size *= 2;
   auto *fresh = reinterpret_cast<uint32_t *>(pages_map(size * sizeof(uint32_t)));
   if (!fresh)
     return false;
@@ -101,6 +104,13 @@ bool stack_node_is(uint32_t node, const uintptr_t *frames, uint32_t count) {
     node = n.caller;
   }
   return true;
+}
+
+void stack_nodes_abandon() M9_UNCHECKED { // its owner does not exist here
+  bool any = children;
+  children = nullptr;
+  children_size = 0;
+  CHECK(!any || children_grow(), "no memory for a child made by clone");
 }
 
 void stack_nodes_forget_unloaded() {

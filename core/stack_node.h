@@ -37,6 +37,9 @@ void stack_node_set_type(uint32_t node, malloc_type *type) M9_REQUIRES(malloc_mt
 // Whether a node stands for exactly this chain, and still does. Takes no lock.
 bool stack_node_is(uint32_t node, const uintptr_t *frames, uint32_t count);
 
+// As malloc_types_abandon.
+void stack_nodes_abandon();
+
 // After modules were unloaded.
 void stack_nodes_forget_unloaded() M9_REQUIRES(malloc_mtx);
 

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The call-site table: what it forgets when a module goes, and that forgetting takes no memory.
+// The call-site table: what it forgets when a module goes, and that forgetting takes no memory. Types and cells: what a
+// child finds that another thread's death left them to.
 #include "core/site.h"
 
 #include <catch2/catch.hpp>
 
+#include <map>
+#include <vector>
+
+#include "core/cell.h"
 #include "core/chain.h"
 #include "core/heap.h"
 #include "core/module.h"
@@ -46,6 +51,57 @@ TEST_CASE("frames are forgotten with their module, once", "[site]") {
   insert(100, 200);
   REQUIRE(found(100, 200) == 100);
   REQUIRE(sites.mask == mask);
+}
+
+TEST_CASE("after abandonment types are found again, and no cell is given twice", "[site]") {
+  heap_enter();
+  locked guard(malloc_mtx);
+  // Not evenly spaced: some share a bucket.
+  auto type_at = [](unsigned n) M9_REQUIRES(malloc_mtx) {
+    return malloc_type_of(reinterpret_cast<uintptr_t>(&key_of) + n * 37 + n * n % 31);
+  };
+  std::map<uint64_t, const malloc_type *> cells;
+  auto cell_at = [&](unsigned n, unsigned c) M9_REQUIRES(malloc_mtx) {
+    malloc_type *t = type_at(n);
+    uint64_t cell = cell_for(*t, c);
+    REQUIRE(cell_find(cell)->type == t);
+    REQUIRE(cells.emplace(cell, t).first->second == t);
+    return cell;
+  };
+  std::vector<const malloc_type *> types;
+  std::vector<uint64_t> before;
+  for (unsigned n = 0; n < 700; n++) {
+    types.push_back(type_at(n));
+    before.push_back(cell_at(n, n % (large_zone + 1)));
+  }
+  // As where a cell was linked, and not counted yet: one that lies next to another in a chunk, and so does what is
+  // known of it.
+  unsigned made = 700;
+  uint64_t last = 0;
+  do
+    last = cell_at(made++, 3);
+  while (cell_tag(3, last) % chunk_cells == chunk_cells - 1 || (last - cells_offset) / 16 % 256 == 255);
+  cell_info *half = cell_find(last) + 1;
+  *half = *cell_find(last);
+  half->next_of_type = uint32_t(last);
+  cells.emplace(last + 16, half->type);
+  half->type->ks_handle->first_cell = uint32_t(last + 16);
+  const uint32_t count = malloc_types_count();
+  for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t))
+    t->ks_handle->next_in_hash = nullptr; // as where the table of types was to grow
+  malloc_types_abandon();
+  cells_abandon();
+  REQUIRE(malloc_types_count() == count);
+  for (unsigned n = 0; n < 700; n++) {
+    REQUIRE(type_at(n) == types[n]);
+    REQUIRE(cell_at(n, n % (large_zone + 1)) == before[n]);
+  }
+  REQUIRE(malloc_types_count() == count);
+  const size_t known = cells.size();
+  for (unsigned n = made; n < made + 700; n++)
+    cell_at(n, n % (large_zone + 1));
+  REQUIRE(cells.size() == known + 700);
+  REQUIRE(malloc_types_count() == count + 700);
 }
 
 TEST_CASE("no two zones share a slot for the same caller", "[site]") {
