@@ -3,6 +3,7 @@
 #
 # errors_test.py MALLOC9 MAKE_DUMP [ROUNDS]: bad use, bad files and failing outputs. Each is one line on standard error
 # that says what is wrong, and the right exit status; ROUNDS damaged dumps go through the command with 256 MiB.
+import json
 import os
 import random
 import resource
@@ -50,6 +51,10 @@ class Errors(unittest.TestCase):
         self.assertEqual(done.stderr.decode(), f"malloc9: {text}\n")
         self.assertEqual(done.returncode, status)
         self.assertFalse(done.stdout)
+
+    def live(self, path):
+        """Bytes in use, without which there is nothing to fold."""
+        return sum(t["memuse"] for t in json.loads(run("stat", "--json", path).stdout)["types"] if t["memuse"] > 0)
 
     def test_bad_use(self):
         self.refused("which verb? (malloc9 --help lists them)")
@@ -168,7 +173,7 @@ class Errors(unittest.TestCase):
             if done.returncode == 0:
                 read += 1
                 self.assertFalse(done.stderr, what)
-                self.assertTrue(done.stdout, what)
+                self.assertTrue(done.stdout or ("folded" in verb and not self.live(path)), what)
             else:
                 self.assertEqual(done.returncode, 2, what)
                 self.assertRegex(done.stderr.decode(), r"^malloc9: [^\n]*/damaged: [^\n]*\(at byte \d+\)\n$", what)
