@@ -13,6 +13,7 @@
 #include "core/chain.h"
 #include "core/heap.h"
 #include "core/module.h"
+#include "core/stack_node.h"
 
 using namespace m9;
 
@@ -102,6 +103,26 @@ TEST_CASE("after abandonment types are found again, and no cell is given twice",
     cell_at(n, n % (large_zone + 1));
   REQUIRE(cells.size() == known + 700);
   REQUIRE(malloc_types_count() == count + 700);
+}
+
+TEST_CASE("after abandonment chains are found again, however many", "[site]") {
+  heap_enter();
+  locked guard(malloc_mtx);
+  // More than a first table of children may hold.
+  constexpr unsigned count = 20000;
+  auto node_of = [](unsigned n) M9_REQUIRES(malloc_mtx) {
+    const uintptr_t frames[] = {reinterpret_cast<uintptr_t>(&key_of) + n, reinterpret_cast<uintptr_t>(&key_of)};
+    return stack_node_for(frames, 2);
+  };
+  std::vector<uint32_t> nodes;
+  for (unsigned n = 1; n <= count; n++)
+    nodes.push_back(node_of(n));
+  const uint32_t end = stack_nodes_end();
+  REQUIRE(end > count);
+  stack_nodes_abandon();
+  for (unsigned n = 1; n <= count; n++)
+    REQUIRE(node_of(n) == nodes[n - 1]);
+  REQUIRE(stack_nodes_end() == end);
 }
 
 TEST_CASE("no two zones share a slot for the same caller", "[site]") {
