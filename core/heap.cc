@@ -24,8 +24,9 @@ namespace m9 {
 namespace {
 
 constinit mutex start_lock(lock_rank::process); // the fields below
-bool begun, configured, keep_inherited, child;
-format::run_mode mode = format::run_mode::boot; // (i) once configured
+bool begun, wanted, keep_inherited, child;
+heap_options options;                           // (i) by the constructor: then `wanted`
+format::run_mode mode = format::run_mode::boot; // (i) from configure() on; boot: unarmed
 const char *mode_reason = "";
 std::atomic<uint64_t> notes[unsigned(heap_note::count)]; // (a) relaxed
 uint64_t fork_mask;                                      // signal mask to go back to after fork
@@ -83,6 +84,29 @@ bool is_early() {
   return true;
 }
 
+void configure() M9_REQUIRES(start_lock) {
+  decay_configure(options.decay_ms);
+  chain_depth = chain_depth_find = options.depth;
+  if (options.stack != 0) { // a chain is named after one of its own frames
+    chain_depth_find = options.stack < options.depth ? options.stack : options.depth;
+    stacks_start(options.stack);
+  }
+  keep_inherited = options.keep_inherited;
+  if (layout_is_compact()) {
+    mode = format::run_mode::compact;
+    mode_reason = "the address space is limited";
+  } else if (!options.rseq) {
+    mode = format::run_mode::fallback;
+    mode_reason = "MALLOC9_CONF says rseq:false";
+  } else {
+    mode = percpu_rseq_usable(mode_reason) ? format::run_mode::rseq : format::run_mode::fallback;
+  }
+  percpu_use(mode == format::run_mode::rseq       ? verbs::rseq
+             : mode == format::run_mode::fallback ? verbs::fallback
+                                                  : verbs::none);
+  arm();
+}
+
 void live_file_begin() M9_REQUIRES(start_lock) {
   fast.pending.store(1, std::memory_order_relaxed); // other threads wait
   {
@@ -90,8 +114,7 @@ void live_file_begin() M9_REQUIRES(start_lock) {
     live_begin();
   }
   process_end_pending();
-  if (configured)
-    arm();
+  arm();
 }
 
 } // namespace
@@ -115,6 +138,7 @@ void heap_begin() {
     begun = true;
   } else {
     child = true;
+    process_begin_child();
     standard_error_drop();
     if (!fork_prepared)
       locks_recover();
@@ -131,7 +155,9 @@ void heap_begin() {
   }
   process_divert_reset(scope_now != nullptr); // of a child's threads there is only this one
   process_set_ready();
-  if (configured)
+  if (first && wanted)
+    configure();
+  else
     arm();
 }
 
@@ -150,30 +176,17 @@ void heap_settle_live() {
     live_file_begin();
 }
 
-void heap_configure(const heap_options &options) {
+void heap_configure(const heap_options &as) {
+  {
+    locked guard(start_lock);
+    options = as;
+    wanted = true;
+    if (!begun)
+      return;
+  }
   heap_enter();
   locked guard(start_lock);
-  decay_configure(options.decay_ms);
-  chain_depth = chain_depth_find = options.depth;
-  if (options.stack != 0) { // a chain is named after one of its own frames
-    chain_depth_find = options.stack < options.depth ? options.stack : options.depth;
-    stacks_start(options.stack);
-  }
-  keep_inherited = options.keep_inherited;
-  if (layout_is_compact()) {
-    mode = format::run_mode::compact;
-    mode_reason = "the address space is limited";
-  } else if (!options.rseq) {
-    mode = format::run_mode::fallback;
-    mode_reason = "MALLOC9_CONF says rseq:false";
-  } else {
-    mode = percpu_rseq_usable(mode_reason) ? format::run_mode::rseq : format::run_mode::fallback;
-  }
-  percpu_use(mode == format::run_mode::rseq       ? verbs::rseq
-             : mode == format::run_mode::fallback ? verbs::fallback
-                                                  : verbs::none);
-  configured = true;
-  arm();
+  configure();
 }
 
 format::run_mode heap_mode() { return mode; }

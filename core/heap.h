@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The life of the heap: it begins at the first allocation of the process, before anything is configured (mode boot: all
-// works, slowly), is configured by the library's constructor, and begins anew, with the parent's memory and counts, in
-// a child.
+// The life of the heap: it begins at the first allocation of the process. One before the library's constructor finds
+// nothing configured (mode boot: all works, slowly). It begins anew, with the parent's memory and counts, in a child.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +27,9 @@ inline void heap_enter() {
     heap_begin();
 }
 
-void heap_configure(const heap_options &options);
+// By the constructor, once: at once, if the process has allocated by then, or else when it begins, so that programs
+// that never allocate pay nothing.
+void heap_configure(const heap_options &as);
 format::run_mode heap_mode();
 const char *heap_mode_reason(); // why not rseq; empty otherwise
 bool heap_is_child();           // made by fork from a process of ours

@@ -91,7 +91,7 @@ void free_slow(void *p) {
     if (!foreign_chunk(p))
       misuse(p, "free");
     heap_note_add(heap_note::foreign_frees);
-    foreign.free(p);
+    libc_call<void(void *)>("free")(p);
     return;
   }
   uint16_t tag = live_tag(at);
@@ -120,7 +120,7 @@ size_t usable_size(const void *p, const char *call) {
     return 0;
   heap_enter();
   size_t size = checked_size(p, call);
-  return size ? size : foreign.usable_size(const_cast<void *>(p));
+  return size ? size : libc_call<size_t(void *)>("malloc_usable_size")(const_cast<void *>(p));
 }
 
 size_t size_served(size_t size, size_t alignment) {

@@ -6,18 +6,20 @@
 #include "core/layout.h"
 #include "core/module.h"
 #include "core/site.h"
+#include "shim/glibc.h"
+#include "shim/modules.h"
 #include "shim/panic.h"
 #include "shim/text.h"
 
 namespace m9 {
 
-constinit foreign_calls foreign = {};
-
-namespace {
-
 using line = misuse_line;
 
-} // namespace
+uintptr_t libc_symbol(const char *name) {
+  module_facts libc;
+  // Any function that only libc has leads to its own symbols; dlsym could allocate.
+  return module_find(reinterpret_cast<uintptr_t>(&gnu_get_libc_version), libc) ? module_export(libc, name) : 0;
+}
 
 void misuse_add_type(line &text, unsigned zone, uint16_t tag) {
   locked guard(malloc_mtx);
@@ -112,7 +114,7 @@ void misuse(const void *p, const char *call) {
 bool foreign_chunk(const void *p) {
   auto at = reinterpret_cast<uintptr_t>(p);
   mapping_facts m;
-  if (!foreign.free || at % 16 != 0 || !mapping_find(at, m) || at - 16 < m.start || m.permissions[1] != 'w')
+  if (at % 16 != 0 || !libc_symbol("free") || !mapping_find(at, m) || at - 16 < m.start || m.permissions[1] != 'w')
     return false;
   // malloc_chunk of glibc's malloc/malloc.c: the size, with three flags, stands before the user's part.
   uint64_t header = reinterpret_cast<const uint64_t *>(p)[-1];

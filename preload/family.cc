@@ -44,7 +44,7 @@ void *realloc_slow(void *p, size_t size, call_frame f) {
   size_t old_size = checked_size(p, "realloc");
   if (old_size == 0) {
     heap_note_add(heap_note::foreign_frees);
-    return foreign.realloc(p, size);
+    return libc_call<void *(void *, size_t)>("realloc")(p, size);
   }
   if (void *same = realloc_in_place(p, size))
     return same;

@@ -5,7 +5,6 @@
 // handlers.
 #include <cstdarg>
 #include <dlfcn.h>
-#include <gnu/libc-version.h>
 #include <sched.h>
 
 #include "core/heap.h"
@@ -14,28 +13,11 @@
 #include "core/misuse.h"
 #include "preload/kinds.h"
 #include "preload/report.h"
-#include "preload/start.h"
 #include "shim/glibc.h"
-#include "shim/modules.h"
 #include "shim/process.h"
 #include "shim/system.h"
 
 namespace m9 {
-namespace {
-int (*fork_of_libc)(); // _Fork (i)
-} // namespace
-
-void foreign_start() {
-  module_facts libc;
-  // Any function that only libc has leads to its own symbols; dlsym could allocate.
-  if (!module_find(reinterpret_cast<uintptr_t>(&gnu_get_libc_version), libc))
-    return;
-  foreign.free = reinterpret_cast<void (*)(void *)>(module_export(libc, "free"));
-  foreign.realloc = reinterpret_cast<void *(*)(void *, size_t)>(module_export(libc, "realloc"));
-  fork_of_libc = reinterpret_cast<int (*)()>(module_export(libc, "_Fork"));
-  foreign.usable_size = reinterpret_cast<size_t (*)(void *)>(module_export(libc, "malloc_usable_size"));
-}
-
 namespace {
 
 template <class Function> Function real(const char *name) { return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name)); }
@@ -58,7 +40,9 @@ M9_EXPORT void _Exit(int status) {
 // _Fork(3) runs no fork handlers. Ours are needed where counters lie in a file, which goes on changing for the child;
 // they may be called by a handler of a signal, as this is.
 M9_EXPORT int _Fork() {
-  auto real = m9::fork_of_libc ? m9::fork_of_libc : m9::real<int (*)()>("_Fork");
+  auto real = m9::libc_call<int()>("_Fork");
+  if (!real)
+    real = m9::real<int (*)()>("_Fork");
   if (!m9::live_wanted())
     return real();
   m9::heap_fork_prepare();

@@ -2,8 +2,6 @@
 //
 // The constructor: reads MALLOC9_CONF, chooses the mode, and sees to it that the report comes as late as can be. Until
 // it runs the heap works in mode boot; nothing before it needs an environment.
-#include "preload/start.h"
-
 #include <csignal>
 #include <cstring>
 #include <pthread.h>
@@ -85,7 +83,9 @@ __attribute__((constructor(101))) void start(int argc, char **argv, char **envir
   if (conf.types[0])
     load_rules(conf.types);
   heap_configure(conf.heap);
-  foreign_start();
+  bool reports = conf.dump[0] || conf.print_exit || conf.audit_exit || conf.stats[0];
+  if (reports)
+    heap_enter();
   // Of all fork handlers ours prepare last and return first: those of others, registered later, allocate.
   if (__register_atfork)
     __register_atfork(heap_fork_prepare, heap_fork_parent, heap_fork_child, nullptr);
@@ -94,7 +94,7 @@ __attribute__((constructor(101))) void start(int argc, char **argv, char **envir
     dump_signal_install(conf.dump_signal);
   if (conf.stats[0])
     report_live_start();
-  if (!conf.dump[0] && !conf.print_exit && !conf.audit_exit && !conf.stats[0])
+  if (!reports)
     return;
   // Registered before the loader registers the destructors of all objects, and for no object, so that it runs after
   // them; what stdio writes after that allocates nothing.

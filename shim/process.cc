@@ -18,6 +18,7 @@ namespace {
 constinit mutex process_lock(lock_rank::process); // the fields below, and `fast`
 uint32_t own_pid;                                 // (i) until a fork
 uint64_t armed_small, armed_medium, armed_zones;  // limits to go back to; zero while off
+bool prepared;                                    // the page of `fast` is wiped on fork
 uint32_t paused_ready;                            // what fast.ready was before a pause
 std::atomic<uint32_t> diverted;                   // threads that want malloc's fast paths off (a)
 std::atomic<bool> applying;                       // limits_apply looks at `diverted` or acts on what it saw (a)
@@ -32,6 +33,15 @@ bool malloc_limits_zero() {
   return std::atomic_ref(fast.small_limit).load() == 0 && std::atomic_ref(fast.medium_limit).load() == 0;
 }
 
+// Renewed only where the page is a file's (the executable's own, in unit tests): what it held, a vfork's window, is
+// lost.
+void switch_prepare() M9_REQUIRES(process_lock) {
+  auto page = reinterpret_cast<uintptr_t>(&fast);
+  if (!prepared && !pages_wipe_on_fork(page, sizeof fast) && pages_renew(page, sizeof fast))
+    pages_wipe_on_fork(page, sizeof fast);
+  prepared = true;
+}
+
 // Sequentially consistent, as in process_divert_begin: that one either is seen here, or sees that we are at work.
 void limits_apply() M9_REQUIRES(process_lock) {
   applying.store(true);
@@ -44,15 +54,15 @@ void limits_apply() M9_REQUIRES(process_lock) {
 } // namespace
 
 void process_prepare_switch() {
-  auto page = reinterpret_cast<uintptr_t>(&fast);
-  if (pages_renew(page, sizeof fast))
-    pages_wipe_on_fork(page, sizeof fast);
+  locked guard(process_lock);
+  switch_prepare();
 }
+
+void process_begin_child() { process_lock.reset(); }
 
 void process_set_pending(uint32_t calls) {
   if (fast.vfork_windows.load(std::memory_order_relaxed) == 0) // else this may be the child, and the pid is noted
     own_pid = process_id();
-  process_lock.reset();
   fast.pending.store(calls, std::memory_order_relaxed);
 }
 
@@ -107,6 +117,7 @@ bool process_is_another() {
 
 void process_share_begin() {
   locked guard(process_lock);
+  switch_prepare();
   if (!process_ready() && fast.pending.load(std::memory_order_relaxed) == 0)
     own_pid = process_id();
   // Release: pairs with process_is_guest, in the child and on other threads.

@@ -28,7 +28,8 @@ extern M9_HIDDEN fast_switch fast; // its own page; wiped on fork
 
 inline bool process_ready() { return fast.ready.load(std::memory_order_acquire) != 0; } // pairs with process_set_ready
 
-void process_prepare_switch(); // once: makes the page private and wiped on fork
+void process_prepare_switch(); // has the page wiped on fork
+void process_begin_child();    // in a child of fork, first: whoever held our lock does not exist here
 void process_set_ready();      // notes who we are; the fast paths stay off
 // The same, but all calls go to heap_begin: so many, until process_end_pending. Or back to that, when ready.
 void process_set_pending(uint32_t calls);

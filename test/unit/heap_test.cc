@@ -147,6 +147,17 @@ TEST_CASE("heap, compact", "[.][heap-compact]") {
   REQUIRE(layout_is_compact());
 }
 
+TEST_CASE("a heap that begins while a vfork child runs", "[.][heap-vfork]") {
+  heap_configure({});
+  process_share_begin();
+  free_slow(malloc_slow(100, call_site(1)));
+  CHECK(heap_mode() == format::run_mode::rseq);
+  CHECK(fast.small_limit == 0);
+  process_share_end();
+  CHECK(fast.vfork_windows == 0);
+  CHECK(fast.small_limit != 0);
+}
+
 TEST_CASE("sparse and high CPU ids cost at most 64 KiB each", "[.][heap-fake-cpus]") {
   percpu_pretend_ids(512);
   heap_configure({.rseq = false});
