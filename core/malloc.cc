@@ -9,6 +9,7 @@
 #include "core/large_cache.h"
 #include "core/layout.h"
 #include "core/misuse.h"
+#include "shim/modules.h"
 #include "shim/process.h"
 
 namespace m9 {

@@ -6,7 +6,6 @@
 #include "core/layout.h"
 #include "core/module.h"
 #include "core/site.h"
-#include "shim/glibc.h"
 #include "shim/modules.h"
 #include "shim/panic.h"
 #include "shim/text.h"
@@ -14,12 +13,6 @@
 namespace m9 {
 
 using line = misuse_line;
-
-uintptr_t libc_symbol(const char *name) {
-  module_facts libc;
-  // Any function that only libc has leads to its own symbols; dlsym could allocate.
-  return module_find(reinterpret_cast<uintptr_t>(&gnu_get_libc_version), libc) ? module_export(libc, name) : 0;
-}
 
 void misuse_add_type(line &text, unsigned zone, uint16_t tag) {
   locked guard(malloc_mtx);

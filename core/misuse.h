@@ -11,15 +11,8 @@
 
 namespace m9 {
 
-// libc's own function of a name that we have, too: for memory that libc gave out (to a library loaded with
-// RTLD_DEEPBIND). Looked up each time, some 20 microseconds, as hardly any program needs it. nullptr: libc is not
-// glibc.
-uintptr_t libc_symbol(const char *name);
-template <class Function> Function *libc_call(const char *name) {
-  return reinterpret_cast<Function *>(libc_symbol(name));
-}
-
-// True when p lies in libc's own heap and looks like a chunk of it, so that libc may have it.
+// True when p lies in libc's own heap and looks like a chunk of it (given out to a library loaded with RTLD_DEEPBIND),
+// so that libc may have it (libc_call).
 bool foreign_chunk(const void *p);
 
 // Adds the name of a tag's type, with what symbols give, as in the table. Takes its time, and malloc_mtx.

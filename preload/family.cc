@@ -11,6 +11,7 @@
 #include "core/misuse.h"
 #include "preload/kinds.h"
 #include "preload/report.h"
+#include "shim/modules.h"
 #include "shim/pages.h"
 #include "shim/system.h"
 

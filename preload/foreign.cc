@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What other code does behind our back: libraries loaded with RTLD_DEEPBIND give us pointers of libc's own allocator,
-// dlclose makes call sites disappear, clone makes children that share our memory, _exit ends the process past all
-// handlers.
+// What other code does behind our back: dlclose makes call sites disappear, clone makes children that share our memory,
+// _exit ends the process past all handlers.
 #include <cstdarg>
 #include <dlfcn.h>
 #include <sched.h>
@@ -10,10 +9,9 @@
 #include "core/heap.h"
 #include "core/live.h"
 #include "core/malloc_type.h"
-#include "core/misuse.h"
 #include "preload/kinds.h"
 #include "preload/report.h"
-#include "shim/glibc.h"
+#include "shim/modules.h"
 #include "shim/process.h"
 #include "shim/system.h"
 

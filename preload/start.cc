@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The constructor: reads MALLOC9_CONF, chooses the mode, and sees to it that the report comes as late as can be. Until
-// it runs the heap works in mode boot; nothing before it needs an environment.
+// The constructor: reads MALLOC9_CONF and sees to it that the report comes as late as can be. An allocation before it
+// finds the heap in mode boot, which needs no environment; the first one after it chooses the mode (core/heap.cc).
 #include <csignal>
 #include <cstring>
 #include <pthread.h>

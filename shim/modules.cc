@@ -119,6 +119,12 @@ uintptr_t module_export(const module_facts &facts, const char *name) {
   return 0;
 }
 
+// Any function that only libc has leads to its own symbols.
+uintptr_t libc_symbol(const char *name) {
+  module_facts libc;
+  return module_find(reinterpret_cast<uintptr_t>(&gnu_get_libc_version), libc) ? module_export(libc, name) : 0;
+}
+
 namespace {
 
 // "55d0-55d4 rw-p 00000000 00:00 0      [heap]"

@@ -24,6 +24,13 @@ bool module_find(uintptr_t address, module_facts &facts);
 // Address of a name in the module's own dynamic symbols, or 0.
 uintptr_t module_export(const module_facts &facts, const char *name);
 
+// libc's own function of a name that we have, too, where dlsym could allocate. Looked up at each call, as hardly any
+// program needs one. nullptr: libc is not glibc.
+uintptr_t libc_symbol(const char *name);
+template <class Function> Function *libc_call(const char *name) {
+  return reinterpret_cast<Function *>(libc_symbol(name));
+}
+
 struct mapping_facts {
   uintptr_t start, end;
   char permissions[5];

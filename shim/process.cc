@@ -33,8 +33,7 @@ bool malloc_limits_zero() {
   return std::atomic_ref(fast.small_limit).load() == 0 && std::atomic_ref(fast.medium_limit).load() == 0;
 }
 
-// Renewed only where the page is a file's (the executable's own, in unit tests): what it held, a vfork's window, is
-// lost.
+// Once, before anything is written there. Renewed only where the kernel refuses, as it does for a file's page.
 void switch_prepare() M9_REQUIRES(process_lock) {
   auto page = reinterpret_cast<uintptr_t>(&fast);
   if (!prepared && !pages_wipe_on_fork(page, sizeof fast) && pages_renew(page, sizeof fast))

@@ -16,7 +16,7 @@ __attribute__((noinline)) void *late_site(size_t size) {
   return p;
 }
 
-// Whether there is a mapping as large as the zones' reservation: no smaller one has eleven digits of size.
+// Whether there is a mapping as large as the zones' reservation, some TiB.
 static int heap_has_begun(void) {
   static char maps[1 << 16];
   int fd = open("/proc/self/maps", O_RDONLY);
