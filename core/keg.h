@@ -71,7 +71,7 @@ struct keg {
 extern keg kegs[zones_all]; // one per zone
 
 // Items that the bucket holds at most.
-constexpr uint32_t bucket_most(unsigned n) { return cache_most(zone_class(n)) * 2; }
+constexpr uint32_t bucket_most(unsigned n) { return cache_most(zone_class(n)); }
 
 inline size_t slab_bitmap_words(const keg &k) { return (k.slab_items + 63) / 64; }
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/cache_layout.h"
 #include "core/size_class.h"
 #include "shim/percpu.h"
 
@@ -50,36 +51,6 @@ struct alignas(4096) zone_table {
 extern M9_HIDDEN zone_table zone_list;
 inline constexpr zone (&zones)[zones_all] = zone_list.at;
 inline uint64_t zone_owner(const zone &z) { return reinterpret_cast<uint64_t>(&z); } // of caches
-
-// How much a CPU may keep of each class: at most 380 items and 256 KiB, at least 4, in whole lines. The arrays of all
-// classes, with their heads, fit the 64 KiB that a block has for them.
-constexpr uint32_t cache_most(unsigned c) {
-  size_t n = 256 * 1024 / class_size(c);
-  return n > 380 ? 380 : n < 12 ? (n < 4 ? 4 : uint32_t(n)) : uint32_t(n + 4) / 16 * 16 - 4;
-}
-constexpr uint32_t cache_first(unsigned c) { return cache_most(c) < 8 ? cache_most(c) : 8; }
-// Where the cache of each class lies in a block; the last is where they end. The owner begins a line. No two begin at
-// the same line of a page, and none at the first: caches of hot zones then share no cache set, and the call-site table
-// tells classes by these bits.
-struct cache_offsets {
-  uint32_t at[zone_count + 1];
-};
-constexpr cache_offsets cache_offsets_make() {
-  cache_offsets t{};
-  uint64_t lines_taken = 1;
-  uint32_t at = 64;
-  for (unsigned c = 0; c < zone_count; c++) {
-    while (lines_taken >> (at / 64 % 64) & 1)
-      at += 64;
-    lines_taken |= uint64_t{1} << (at / 64 % 64);
-    t.at[c] = at + uint32_t(cache_owner_bytes);
-    at += (uint32_t(cache_owner_bytes + cache_items_offset) + 4 * cache_most(c) + 63) / 64 * 64;
-  }
-  t.at[zone_count] = at;
-  return t;
-}
-inline constexpr cache_offsets caches = cache_offsets_make();
-static_assert(caches.at[zone_count] <= domain_bytes);
 
 // The zone whose addresses hold the byte `at` bytes behind zone_list.base.
 inline const zone &zone_of_offset(uint64_t at) {

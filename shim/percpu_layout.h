@@ -27,7 +27,7 @@ constexpr uint64_t percpu_block = uint64_t{1} << percpu_shift;
 constexpr uint64_t percpu_blocks_below = 3; // the shared block, and those of cpu_id -2 and -1
 constexpr int64_t percpu_shared = -int64_t(percpu_blocks_below * percpu_block); // from percpu_base
 constexpr unsigned domain_count = 2;                                            // a power of two
-constexpr uint32_t domain_bytes = 64 * 1024;
+constexpr uint32_t domain_bytes = 128 * 1024;
 constexpr uint64_t cells_offset = (1 + domain_count) * domain_bytes;
 
 struct block_head {
