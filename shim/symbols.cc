@@ -185,6 +185,19 @@ symbol_index *index_make(const module_facts &facts) {
   return index;
 }
 
+// The name that was last read from a file: half of all questions are about the function before.
+constinit struct {
+  const symbol_index *index; // nullptr: none
+  uint32_t offset;
+  char name[sizeof symbol::name];
+} last_read = {};
+
+void index_drop(symbol_index *index) {
+  last_read.index = nullptr;
+  if (index)
+    unmap(reinterpret_cast<uintptr_t>(index), index->bytes);
+}
+
 bool same_module(const indexed_module &m, const module_facts &facts) {
   return m.start == facts.start && m.end == facts.end && (!m.index || m.index->dynamic == facts.dynamic) &&
          __builtin_memcmp(m.build_id, facts.build_id, sizeof m.build_id) == 0;
@@ -199,8 +212,7 @@ symbol_index *index_of(const module_facts &facts) {
       continue;
     if (same_module(m, facts))
       return m.index;
-    if (m.index)
-      unmap(reinterpret_cast<uintptr_t>(m.index), m.index->bytes);
+    index_drop(m.index);
     m = {};
     slot = &m;
   }
@@ -208,8 +220,7 @@ symbol_index *index_of(const module_facts &facts) {
     slot = &modules[modules_count++];
   if (!slot) {
     slot = &modules[modules_next++ % modules_indexed];
-    if (slot->index)
-      unmap(reinterpret_cast<uintptr_t>(slot->index), slot->index->bytes);
+    index_drop(slot->index);
   }
   slot->start = facts.start;
   slot->end = facts.end;
@@ -222,7 +233,7 @@ symbol_index *index_of(const module_facts &facts) {
 symbol_index *index_anew(const module_facts &facts) {
   for (unsigned i = 0; i < modules_count; i++)
     if (auto &m = modules[i]; m.index && same_module(m, facts)) {
-      unmap(reinterpret_cast<uintptr_t>(m.index), m.index->bytes);
+      index_drop(m.index);
       m.index = index_make(facts);
       return m.index;
     }
@@ -255,15 +266,27 @@ bool index_find(const symbol_index &index, const module_facts &facts, uint32_t a
   }
 }
 
+bool name_read(const symbol_index &index, const module_facts &facts, uint32_t offset) {
+  if (last_read.index == &index && last_read.offset == offset)
+    return true;
+  long descriptor;
+  last_read.index = nullptr;
+  if (offset >= index.file.strings_size || !symbol_file_reopen(facts, index.file, descriptor))
+    return false;
+  size_t size = symbol_file_read(descriptor, index.file.strings + offset, last_read.name, sizeof last_read.name - 1);
+  symbol_file_close(descriptor);
+  last_read.name[size] = 0;
+  last_read.index = &index;
+  last_read.offset = offset;
+  return true;
+}
+
 bool name_copy(const symbol_index &index, const module_facts &facts, uint32_t offset, symbol &found) {
   size_t size = sizeof found.name - 1;
   if (index.file.count) {
-    long descriptor;
-    if (offset >= index.file.strings_size || !symbol_file_reopen(facts, index.file, descriptor))
+    if (!name_read(index, facts, offset))
       return false;
-    size = symbol_file_read(descriptor, index.file.strings + offset, found.name, size);
-    symbol_file_close(descriptor);
-    found.name[size] = 0;
+    __builtin_memcpy(found.name, last_read.name, sizeof found.name);
   } else {
     const auto &table = index.dynamic_table;
     if (offset >= table.strings_size)
