@@ -12,7 +12,45 @@ namespace m9 {
 
 uint32_t chain_depth = 8;
 uint32_t chain_depth_find = 8;
-constinit uint16_t chain_guesses[chain_guess_rows + 8][chain_guess_steps] = {};
+
+namespace {
+// The step that led to f.
+void walk_add(walk_record &walk, uint64_t frame, call_frame f, uintptr_t bottom, uint64_t &pointer) {
+  uint64_t saved = frame >> frame_offset_bits & frame_offset_mask;
+  if ((frame & frame_by_rbp) && (frame & frame_offset_mask) != 16)
+    walk.drop();
+  walk.add(f.caller(), f.cfa - bottom, frame & frame_by_rbp ? pointer : 0);
+  if (saved != 0)
+    pointer = (f.cfa - bottom - saved) / 8 + 1;
+}
+} // namespace
+
+uint64_t chain_place(call_frame f, uint64_t zone_key) {
+  if (uint64_t place = walk_known<walk_probes>(f, zone_key, stack_readable))
+    return place;
+  uint32_t generation = walk_generation();
+  uintptr_t caller = f.caller(), bottom = f.cfa;
+  walk_record walk{};
+  walk.first = caller;
+  uint64_t pointer = walk_register; // where rbp stands
+  for (uint32_t depth = 1; depth < chain_depth; depth++) {
+    uint64_t frame = site_look(caller + frame_key);
+    if (frame == 0)
+      return 0;
+    if (!(frame & frame_wrapper))
+      break;
+    if (!chain_step(frame, f, stack_readable)) {
+      walk.drop(); // it ends here this time
+      break;
+    }
+    caller = f.caller();
+    walk_add(walk, frame, f, bottom, pointer);
+  }
+  uint64_t place = site_look(caller + zone_key);
+  if (place)
+    walk_remember(walk, zone_key, place, generation);
+  return place;
+}
 
 uint64_t frame_pack(const unwind_step &s) {
   if (s.base == unwind_base::none || s.cfa < 8 || (s.rbp < 0 && s.rbp > -16) || uint64_t(s.cfa) > frame_offset_mask ||
@@ -90,7 +128,6 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
 
 uintptr_t chain_caller_find(call_frame f) {
   uintptr_t caller = f.caller();
-  uint16_t *guesses = chain_guesses_of(caller);
   for (uint32_t depth = 1; depth < chain_depth_find; depth++) {
     uint64_t key = caller + frame_key;
     uint64_t frame = site_look(key);
@@ -104,8 +141,6 @@ uintptr_t chain_caller_find(call_frame f) {
     uintptr_t above = up.caller();
     if (!site_look(above + frame_key) && !unwind_follows_call(above))
       return caller; // no code that a module has: the chain ends where it is sure
-    if (depth <= chain_guess_steps)
-      std::atomic_ref(guesses[depth - 1]).store(site_direct_slot(key), std::memory_order_relaxed);
     f = up;
     caller = above;
   }

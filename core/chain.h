@@ -9,6 +9,7 @@
 
 #include "core/malloc_type.h"
 #include "core/site.h"
+#include "core/walk_cache.h"
 #include "shim/call_frame.h"
 #include "shim/cfi.h"
 
@@ -47,48 +48,9 @@ inline uint64_t site_look(uint64_t key) {
                                                                                                : site_look_up(key);
 }
 
-// Which slots of the direct table the steps of a walk found last time somebody new came this way, by the return address
-// it began with. A guess, checked by the slot's key; but a guess that does not hang on what was just loaded from the
-// stack, so that the steps of a walk overlap instead of each waiting for the one before.
-constexpr unsigned chain_guess_rows = 64, chain_guess_steps = 8; // a step too many reads the next row's first: no harm
-extern M9_HIDDEN uint16_t chain_guesses[chain_guess_rows + 8][chain_guess_steps]; // (t), read without
-
-inline uint16_t *chain_guesses_of(uintptr_t caller) { return chain_guesses[caller / 16 % chain_guess_rows]; }
-inline uint64_t site_key_at(const site &s) {
-  return std::atomic_ref(const_cast<uint64_t &>(s.key)).load(std::memory_order_acquire);
-}
-
-// The place of the return address that a call counts for, if every step was guessed, and its site is in the direct
-// table, where no wrapper's is; else 0. Calls nothing, so it needs no register that it would have to save.
-[[gnu::always_inline]] inline uint64_t chain_place_guessed(call_frame f, uint64_t zone_key) {
-  uintptr_t caller = f.caller();
-  uint16_t *guess = chain_guesses_of(caller);
-  for (uint32_t depth = 1; depth < chain_depth; depth++, guess++) {
-    const site &s = lookups.direct[std::atomic_ref(*guess).load(std::memory_order_relaxed)];
-    if (site_key_at(s) != caller + frame_key) {
-      const site &last = site_direct(caller + zone_key);
-      return site_key_at(last) == caller + zone_key ? last.place : 0;
-    }
-    if (!chain_step(s.place, f, stack_same_page))
-      return 0;
-    caller = f.caller();
-  }
-  return 0;
-}
-
-// The same whatever it takes; 0: a frame on the way, or the site, was not looked at before.
-inline uint64_t chain_place(call_frame f, uint64_t zone_key) {
-  uintptr_t caller = f.caller();
-  for (uint32_t depth = 1; depth < chain_depth; depth++) {
-    uint64_t frame = site_look(caller + frame_key);
-    if (!(frame & frame_wrapper))
-      return frame ? site_look(caller + zone_key) : 0;
-    if (!chain_step(frame, f, stack_readable))
-      break;
-    caller = f.caller();
-  }
-  return site_look(caller + zone_key);
-}
+// The place of the return address that a call counts for, whatever it takes; 0: a frame on the way, or the site, was
+// not looked at before.
+uint64_t chain_place(call_frame f, uint64_t zone_key);
 
 // The entry of a frame whose step fits one, as of a wrapper; else 0.
 uint64_t frame_pack(const unwind_step &s);

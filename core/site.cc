@@ -7,6 +7,7 @@
 #include "core/meta.h"
 #include "core/module.h"
 #include "core/stack.h"
+#include "shim/pages.h"
 
 namespace m9 {
 
@@ -42,6 +43,8 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
   auto base = reinterpret_cast<uint64_t>(meta_alloc(entries * sizeof(site)));
   if (!base)
     return false;
+  if (entries * sizeof(site) >= 65536) // all of its pages are looked at, and then written to: two faults each
+    pages_populate(base, entries * sizeof(site), true);
   uint64_t mask = (entries - 1) * sizeof(site);
   entries_used = 0;
   for (uint64_t at = 0; old_base && at <= old_mask; at += sizeof(site)) {
@@ -67,6 +70,7 @@ bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
 
 // Which entries: all, or those that no longer hold.
 template <class Which> void sites_forget(Which which) M9_REQUIRES(malloc_mtx) {
+  walks_forget();
   auto forget = [](site &s) { std::atomic_ref(s.key).store(0, std::memory_order_release); };
   for (site &s : lookups.direct)
     if (which(s))
@@ -107,6 +111,7 @@ void lookups_start() {
 }
 
 bool sites_start() {
+  walks_start();
   locked guard(malloc_mtx);
   return table_grow();
 }

@@ -88,7 +88,6 @@ inline site &site_direct(lookup_tables &tables, uint64_t key) {
   return *reinterpret_cast<site *>(reinterpret_cast<uintptr_t>(tables.direct) + (key & mask));
 }
 inline site &site_direct(uint64_t key) { return site_direct(lookups, key); }
-inline uint16_t site_direct_slot(uint64_t key) { return uint16_t(key >> site_shift & (sites_direct_count - 1)); }
 
 // `mask` is stored after `base`, and never shrinks: a reader that sees the new mask sees the new base.
 struct site_table {

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The walks that are kept: one is found again only where every return address on the way, and every frame pointer that
+// leads to one, stands where it did; and never a torn one, however many threads write and read.
+#include "core/walk_cache.h"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <random>
+#include <thread>
+#include <vector>
+
+using namespace m9;
+
+namespace {
+
+constexpr uint64_t zone_key = zone_keys.of_class[3];
+bool anywhere(uintptr_t, uintptr_t) { return true; }
+
+// A stack with a walk on it. Frames are so many words long; return addresses as given, anything else between them.
+struct stack {
+  alignas(4096) std::array<uint64_t, 512> words{};
+  walk_record walk{};
+  uint64_t rbp = 1;
+
+  explicit stack(const std::vector<std::pair<unsigned, uint64_t>> &frames, uint64_t first = 0x401000) {
+    unsigned above = 0;
+    words[1] = walk.first = first;
+    for (auto [length, caller] : frames) {
+      above += length;
+      words[1 + above] = caller;
+      walk.add(caller, above * 8, 0);
+    }
+  }
+  call_frame frame() const { return {reinterpret_cast<uintptr_t>(&words[2]), rbp}; }
+  uint64_t at_once(uint64_t zone = zone_key) const { return walk_known<1>(frame(), zone, stack_same_page); }
+  uint64_t find(uint64_t zone = zone_key) const { return walk_known<walk_probes>(frame(), zone, anywhere); }
+  void keep(uint64_t place, uint64_t zone = zone_key) {
+    walk_record copy = walk;
+    walk_remember(copy, zone, place, walk_generation());
+  }
+};
+
+void forget() {
+  locked guard(malloc_mtx);
+  walks_forget();
+}
+
+void start() {
+  walks_start();
+  forget();
+}
+
+} // namespace
+
+TEST_CASE("a walk is known again while all of it stands there", "[walk]") {
+  start();
+  for (unsigned frames = 0; frames <= walk_frames; frames++) {
+    std::vector<std::pair<unsigned, uint64_t>> chain;
+    for (unsigned i = 0; i < frames; i++)
+      chain.emplace_back(3 + i, 0x402000 + 0x100 * frames + i);
+    stack s(chain, 0x401000 + frames);
+    CHECK(s.find() == 0);
+    s.keep(77 + frames);
+    CHECK(s.at_once() == 77 + frames);
+    CHECK(s.find() == 77 + frames);
+    CHECK(s.find(zone_keys.of_class[4]) == 0);
+    unsigned above = 1;
+    for (auto [length, caller] : chain) {
+      above += length;
+      s.words[above] = caller + 1;
+      CHECK(s.find() == 0);
+      s.words[above] = caller;
+      CHECK(s.find() == 77 + frames);
+    }
+  }
+  stack s({{4, 0x402000}});
+  s.keep(5);
+  REQUIRE(s.find() == 5);
+  forget();
+  CHECK(s.find() == 0);
+  walk_record late = s.walk;
+  walk_remember(late, zone_key, 6, walk_generation() - 2); // it began before
+  CHECK(s.find() == 0);
+}
+
+TEST_CASE("a walk that is too long, or reaches too far, is not kept", "[walk]") {
+  start();
+  stack long_one(std::vector<std::pair<unsigned, uint64_t>>(walk_frames + 1, {2, 0x403000}));
+  long_one.keep(1);
+  CHECK(long_one.find() == 0);
+  stack far_one({{200, 0x403100}, {60, 0x403200}});
+  far_one.keep(1);
+  CHECK(far_one.find() == 0);
+  // On the next page it is looked for only where that can be read.
+  stack crossing({{30, 0x403300}}, 0x403350);
+  crossing.keep(9);
+  REQUIRE(crossing.at_once() == 9);
+  alignas(4096) static std::array<uint64_t, 1024> pages{};
+  std::copy_n(crossing.words.begin(), 40, pages.begin() + 500);
+  call_frame f{reinterpret_cast<uintptr_t>(&pages[502]), 1};
+  CHECK(walk_known<1>(f, zone_key, stack_same_page) == 0);
+  CHECK(walk_known<1>(f, zone_key, anywhere) == 9);
+  CHECK(walk_known<1>(f, zone_key, [](uintptr_t, uintptr_t) { return false; }) == 0);
+}
+
+TEST_CASE("frames that rbp leads to must be where it leads", "[walk]") {
+  start();
+  // first, by rbp to the frame 6 words up, whose saved rbp (below its return address) leads 5 further.
+  stack s({});
+  s.words[1 + 6] = 0x404100;
+  s.words[1 + 11] = 0x404200;
+  s.walk.add(0x404100, 48, walk_register);
+  s.walk.add(0x404200, 88, 5);
+  s.rbp = reinterpret_cast<uintptr_t>(&s.words[6]);
+  s.words[6] = reinterpret_cast<uintptr_t>(&s.words[11]);
+  s.keep(41);
+  CHECK(s.at_once() == 41);
+  s.rbp += 8;
+  CHECK(s.find() == 0);
+  s.rbp -= 8;
+  s.words[6] += 16;
+  CHECK(s.find() == 0);
+  s.words[6] -= 16;
+  CHECK(s.find() == 41);
+}
+
+TEST_CASE("many walks from one place lead each to its own", "[walk]") {
+  start();
+  std::mt19937 random(4711);
+  std::vector<stack> all;
+  // A tree: how long a frame is, and whether the walk goes on, is always the same for a return address.
+  for (unsigned n = 0; n < 600; n++) {
+    std::vector<std::pair<unsigned, uint64_t>> chain;
+    for (uint64_t caller = 0x401777; chain.size() < walk_frames && caller % 4 != 0;) {
+      unsigned length = 2 + unsigned(caller % 7);
+      caller = (caller * 2654435761 + random() % 5) % 0xffffff;
+      chain.emplace_back(length, caller);
+    }
+    all.emplace_back(chain, 0x405000);
+  }
+  auto same = [](const stack &a, const stack &b) { return a.walk.shape == b.walk.shape && a.words == b.words; };
+  unsigned found = 0;
+  for (unsigned round = 0; round < 40; round++)
+    for (unsigned n = 0; n < all.size(); n++) {
+      uint64_t place = round % 2 ? all[n].find() : all[n].at_once();
+      if (place != 0)
+        REQUIRE(same(all[place - 1], all[n]));
+      else
+        all[n].keep(n + 1);
+      found += round == 39 && place != 0;
+    }
+  INFO(found << " of " << all.size());
+  CHECK(found > all.size() / 2); // they go apart at up to seven places, of which an entry is found past six
+}
+
+TEST_CASE("no thread ever sees a torn walk", "[walk]") {
+  start();
+  std::vector<stack> all;
+  for (unsigned n = 0; n < 400; n++)
+    all.emplace_back(
+        std::vector<std::pair<unsigned, uint64_t>>{{3, 0x406000 + n % 5}, {4, 0x407000 + n}, {5, 0x408000 + n}},
+        0x409000 + n % 3);
+  std::atomic<uint64_t> wrong{0}, found{0};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 4; t++)
+    threads.emplace_back([&, t] {
+      std::mt19937 random(t);
+      std::vector<stack> mine = all;
+      for (unsigned i = 0; i < 400000; i++) {
+        auto n = unsigned(random() % mine.size());
+        uint64_t place = i % 2 ? mine[n].at_once() : mine[n].find();
+        wrong += place != 0 && place != n + 1;
+        found += place != 0;
+        if (place == 0 || i % 16 == 0)
+          mine[n].keep(n + 1);
+      }
+    });
+  std::thread forgets([&] {
+    while (!stop) {
+      forget();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  for (auto &t : threads)
+    t.join();
+  stop = true;
+  forgets.join();
+  CHECK(wrong == 0);
+  CHECK(found > 100000);
+}
