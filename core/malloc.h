@@ -109,6 +109,15 @@ template <class Kind, class Where> [[gnu::always_inline]] inline void *malloc_fa
   zone_free(z, index, p);
 }
 
+// The zone of an item that a program holds; nullptr: it is none, or the fast paths are off.
+[[gnu::always_inline]] inline const zone *zone_of_held(const void *p) {
+  uint64_t at = reinterpret_cast<uint64_t>(p) - zone_list.base, index;
+  if (at >= fast.zones_limit) [[unlikely]]
+    return nullptr;
+  const zone &z = zone_of_offset(at);
+  return zone_index(z, p, index) && zone_holds(z, index) ? &z : nullptr;
+}
+
 // The rest of the family. nullptr: refused, or (realloc) size 0; the block is untouched where it is refused.
 void *realloc_in_place(void *p, size_t size);                    // p when it can stay where it is, else nullptr
 void *aligned_slow(size_t alignment, size_t size, call_frame f); // alignment: a power of two

@@ -112,7 +112,7 @@ void *unusual_alloc(size_t size, malloc_type_internal *t, int flags) {
   if (at >= fast.zones_limit)
     return false;
   const zone &z = zone_of_offset(at);
-  uint64_t key = declared_key(t) + (uint64_t{zone_number(z)} << 48 | z.cache);
+  uint64_t key = declared_key(t) + zone_keys.of_class[zone_class(zone_number(z))];
   const site &s = site_direct(key);
   return zone_index(z, p, index) && s.key == key && place_tag(s.place) == z.tags[index];
 #else

@@ -66,12 +66,8 @@ void *realloc_from(void *p, size_t size, call_frame f) {
     free_fast(p);
     return nullptr;
   }
-  uint64_t at = reinterpret_cast<uint64_t>(p) - zone_list.base, index;
-  if (at < fast.zones_limit) [[likely]] {
-    const zone &z = zone_of_offset(at);
-    if (zone_index(z, p, index) && zone_holds(z, index)) [[likely]]
-      return zone_serves(z, size) ? p : realloc_copy(p, z.size, size, f);
-  }
+  if (const zone *z = zone_of_held(p)) [[likely]]
+    return zone_serves(*z, size) ? p : realloc_copy(p, z->size, size, f);
   return realloc_slow(p, size, f);
 }
 
