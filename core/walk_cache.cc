@@ -128,10 +128,13 @@ void walk_remember(walk_record &walk, uint64_t zone_key, uint64_t place, uint32_
     if (first.word() == 0)
       first.deepen(uint32_t(walk_byte(walk.shape, 0)));
   }
-  uint64_t passed[walk_row_words], key = walk.first + zone_key, caller = walk.first, mix = key;
+  uint64_t passed[walk_row_words] = {}, key = walk.first + zone_key, caller = walk.first, mix = key;
   for (uint64_t &at : passed) {
     at = caller;
-    caller = walk_caller(walk, walk_row_of(caller, walk).word());
+    uint32_t words = walk_row_of(caller, walk).word();
+    if (words == 0)
+      break;
+    caller = walk_caller(walk, words);
     mix = walk_blend(mix, caller);
   }
   mix = walk_mix(mix, 0);
@@ -144,8 +147,7 @@ void walk_remember(walk_record &walk, uint64_t zone_key, uint64_t place, uint32_
       return;
     bool forks = same_key && fork < walk.frames && walk_byte(walk_read(w.shape), fork) == walk_byte(walk.shape, fork);
     for (unsigned i = 0; forks && i < walk_row_words; i++)
-      if ((i == 0 || passed[i] != passed[i - 1]) &&
-          walk_row_of(passed[i], walk).deepen(uint32_t(walk_byte(walk.shape, fork))))
+      if (passed[i] != 0 && walk_row_of(passed[i], walk).deepen(uint32_t(walk_byte(walk.shape, fork))))
         break;
     if (forks && probe < walk_probes - 1) {
       mix = walk_mix(mix, walk.callers[fork]);

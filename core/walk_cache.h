@@ -99,6 +99,8 @@ template <unsigned probes, class Readable>
   uint64_t first = walk_word(f, 0), key = first + zone_key, caller = first, mix = key;
   for (unsigned i = 0; i < walk_row_words; i++) {
     uint64_t words = walk_row_word(caller);
+    if (words == 0)
+      break;
     if (!readable(walk_address(f, words), f.cfa)) [[unlikely]]
       return 0;
     caller = walk_word(f, words);
