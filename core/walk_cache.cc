@@ -7,6 +7,7 @@ namespace m9 {
 namespace {
 
 constexpr uint64_t entries_first = 256, entries_most = 4096;
+constexpr uint64_t crowded = 4; // times as many entries driven out as there are: the table is too small
 alignas(4096) constinit known_walk first_table[entries_first] = {};
 
 std::atomic<uint32_t> driven_out; // entries that others took the place of, since the table grew (a) relaxed
@@ -19,9 +20,10 @@ uint64_t table_word(const known_walk *entries, uint64_t count) {
 // A table four times as large, and empty. The old one may still be read.
 void table_grow() {
   locked guard(malloc_mtx);
-  uint64_t entries = entries_of(walk_read(walks.table)) * 4;
-  if (driven_out.exchange(0, std::memory_order_relaxed) * 4 < entries)
+  uint64_t entries = entries_of(walk_read(walks.table));
+  if (driven_out.exchange(0, std::memory_order_relaxed) < entries * crowded)
     return; // another thread was faster
+  entries *= 4;
   if (auto *fresh = static_cast<known_walk *>(meta_alloc(entries * sizeof(known_walk))))
     std::atomic_ref(walks.table).store(table_word(fresh, entries), std::memory_order_release);
 }
@@ -154,7 +156,7 @@ void walk_remember(walk_record &walk, uint64_t zone_key, uint64_t place, uint32_
       continue;
     }
     entry_write(w, key, walk, place, generation);
-    if (known && driven_out.fetch_add(1, std::memory_order_relaxed) >= entries_of(table) &&
+    if (known && driven_out.fetch_add(1, std::memory_order_relaxed) >= entries_of(table) * crowded &&
         entries_of(table) < entries_most)
       table_grow();
     return;

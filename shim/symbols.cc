@@ -45,9 +45,12 @@ constinit size_t mapped_bytes = 0;
 constexpr size_t buffer_symbols = 2048;
 constexpr unsigned symbols_per_bucket = 4;
 
+// All of it is written to at once.
 uintptr_t map(size_t bytes) {
   uintptr_t p = pages_map(bytes);
   mapped_bytes += p ? bytes : 0;
+  if (p)
+    pages_populate(p, bytes, true);
   return p;
 }
 void unmap(uintptr_t p, size_t bytes) {
