@@ -10,6 +10,8 @@
 //     in between. Where a second store follows it, the carry flag tells the abort handler whether it happened: carry is
 //     set before, the commit clears it in the same instruction that stores, INC leaves it alone, and an abort preserves
 //     registers and flags. While carry is not yet set, t says so: it is no address yet, but an offset.
+//   - An index is stored and loaded by one register without a scale. An Intel Xeon then handed it from the free to the
+//     malloc behind it without waiting for the addresses of the stores in between: 5.6 ns a pair in place of 8.3.
 //   - The count is read before the owner, and whoever gives a cache another owner stops it, waits until sections that
 //     saw it run are aborted, and writes the owner before the count: a section that sees the cache run sees its owner.
 #pragma once
@@ -78,7 +80,7 @@ namespace m9::rseq {
   asm volatile(M9_RSEQ_DESCRIPTOR "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_BLOCK M9_RSEQ_DELAY      //
                                   " leaq (%[cache],%[c]),%[t]\n" M9_RSEQ_DELAY                                  //
                                   " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " decl %k[x]\n" M9_RSEQ_DELAY " jl 6f\n" //
-               M9_RSEQ_DELAY " movl 8(%[t],%q[x],4),%k[x]\n" M9_RSEQ_DELAY                                      //
+               M9_RSEQ_DELAY " leaq (%[t],%q[x],4),%q[x]\n movl 8(%q[x]),%k[x]\n" M9_RSEQ_DELAY                 //
                                   " subq $1,(%[t])\n" M9_RSEQ_DELAY                                             //
 #if M9_COUNTING
                                   " incq (%[c],%[cell])\n"
@@ -110,7 +112,7 @@ namespace m9::rseq {
                               " cmpq %[owner],-8(%%rcx,%%r9)\n jne %l[full]\n" M9_RSEQ_DELAY              //
                               " cmpl 4(%%rcx,%%r9),%%r10d\n" M9_RSEQ_DELAY " jae %l[full]\n"              //
            M9_RSEQ_DELAY " leaq (%%rcx,%%r9),%%r9\n" M9_RSEQ_DELAY                                        //
-                              " movl %k[index],8(%%r9,%%r10,4)\n" M9_RSEQ_DELAY                           //
+                              " leaq (%%r9,%%r10,4),%%r10\n movl %k[index],8(%%r10)\n" M9_RSEQ_DELAY      //
                               " addq $1,(%%r9)\n" M9_RSEQ_DELAY                                           //
 #if M9_COUNTING
                               " incq 8(%%rcx,%[cell])\n"
