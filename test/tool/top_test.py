@@ -3,6 +3,7 @@
 """top_test.py MALLOC9 MAKE_DUMP: `malloc9 top` in a real terminal, tmux's: keys go in, and what stands on the screen
 comes out. What moves is a dump that is replaced while top looks at it, so that every rate is known."""
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -17,12 +18,7 @@ from harness import PATIENCE, check, equal, find_program, main, preload_env, rea
 TOOL, MAKE_DUMP = (os.path.abspath(argument) for argument in sys.argv[1:3])
 del sys.argv[1:3]
 FOLDER = tempfile.TemporaryDirectory(prefix="malloc9-top-")
-SOCKET = os.path.join(FOLDER.name, "tmux")
-
-
-def tmux(*arguments):
-    return subprocess.run([find_program("tmux"), "-S", SOCKET, "-f", "/dev/null", *arguments], check=True,
-                          stdout=subprocess.PIPE, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout
+SERVERS = itertools.count()
 
 
 def made_dump(case):
@@ -40,23 +36,29 @@ class Terminal:
         self.end = os.path.join(FOLDER.name, "status")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.end)
+        # A server each: the last one's is still on its way out.
+        self.socket = os.path.join(FOLDER.name, f"tmux{next(SERVERS)}")
         command = f"{shlex.join([TOOL, 'top', *arguments])}; echo $? > {self.end}; sleep 600"
-        tmux("new-session", "-d", "-s", "top", "-x", str(width), "-y", str(height), command)
+        self.tmux("new-session", "-d", "-s", "top", "-x", str(width), "-y", str(height), command)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        tmux("kill-session", "-t", "top")
+        self.tmux("kill-server")
+
+    def tmux(self, *arguments):
+        return subprocess.run([find_program("tmux"), "-S", self.socket, "-f", "/dev/null", *arguments], check=True,
+                              stdout=subprocess.PIPE, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout
 
     def text(self):
-        return tmux("capture-pane", "-p", "-t", "top")
+        return self.tmux("capture-pane", "-p", "-t", "top")
 
     def lines(self):
         return self.text().split("\n")
 
     def keys(self, *keys):
-        tmux("send-keys", "-t", "top", *keys)
+        self.tmux("send-keys", "-t", "top", *keys)
 
     def wait(self, pattern):
         wait_until(lambda: re.search(pattern, self.text(), re.M), PATIENCE, lambda: f"{pattern!r} in\n{self.text()}")
@@ -131,7 +133,7 @@ def test_narrow_and_resized():
     with Terminal(made_dump("golden"), width=40, height=8) as top:
         top.wait("^Type ")
         check("Requests" not in top.text(), top.text())
-        tmux("resize-window", "-t", "top", "-x", "140", "-y", "30")
+        top.tmux("resize-window", "-t", "top", "-x", "140", "-y", "30")
         top.wait("Requests")
         top.keys("q")
         equal(top.status(), 0, "status")
@@ -271,5 +273,4 @@ if __name__ == "__main__":
         main(test_list_and_sort, test_open_and_filter, test_narrow_and_resized, test_hostile_names, test_rates,
              test_choice, test_refused)
     finally:
-        subprocess.run([find_program("tmux"), "-S", SOCKET, "kill-server"], check=False, stderr=subprocess.DEVNULL)
         FOLDER.cleanup()
