@@ -67,8 +67,8 @@ uint64_t slab_tally(walk &w, const keg &k, const slab &s) {
   uint64_t live = 0, out = 0;
   for (uint32_t bit = 0; bit < k.slab_items && s.base; bit++) {
     bool is_out = (s.bits[bit / 64] >> (bit % 64)) & 1;
-    uint16_t tag = s.tags[bit];
-    bool is_live = tag != 0 && !(tag & tag_freed);
+    uint16_t tag = stamp_tag(s.tags[bit]);
+    bool is_live = s.tags[bit] & stamp_held;
     out += is_out;
     if (!is_live)
       continue;

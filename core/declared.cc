@@ -45,9 +45,9 @@ struct held {
 held held_find(const void *p) {
   item_place at = layout_find(p);
   if (at.zone < zones_all) {
-    uint16_t tag = at.tag && !at.inside ? *at.tag : 0;
+    uint16_t stamp = at.tag && !at.inside ? *at.tag : 0;
     unsigned c = zone_class(at.zone);
-    return {c, tag & tag_freed ? uint16_t{0} : tag, class_size(c)};
+    return {c, stamp & stamp_held ? stamp_tag(stamp) : uint16_t{0}, class_size(c)};
   }
   locked guard(extents_lock);
   const extent *e = extent_at(reinterpret_cast<uintptr_t>(p));

@@ -25,7 +25,7 @@ namespace m9 {
 
 struct slab {
   uint8_t *base;      // of item 0 (i)
-  uint16_t *tags;     // of item 0 (i)
+  uint16_t *tags;     // stamp of item 0 (i)
   uint32_t number;    // (i)
   uint16_t out;       // items out of the keg (z)
   bool used;          // false: never used, or given back: the pages are zero (z)

@@ -64,7 +64,7 @@ void *large_alloc(size_t size, size_t alignment, bool zero, call_frame f) {
   if (!place)
     return nullptr;
   uint64_t cell = place_cell(place);
-  uint16_t tag = place_tag(place);
+  uint16_t tag = stamp_tag(place_stamp(place));
   verbs v = heap_verbs();
   size_t bytes = large_bytes(size);
   block b = block_take_kept(v, bytes, alignment, tag);

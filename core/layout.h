@@ -32,11 +32,11 @@ struct item_place {
   uint32_t index; // of the item it lies in
   size_t inside;  // bytes from the item's start
   uint8_t *start; // of the item
-  uint16_t *tag;  // its tag; nullptr: no slab is there yet
+  uint16_t *tag;  // its stamp; nullptr: no slab is there yet
 };
 item_place layout_find(const void *p);
 
-// Address and tag of an item that exists.
+// Address and stamp of an item that exists.
 uint8_t *layout_item(unsigned n, uint32_t index);
 uint16_t *layout_tag(unsigned n, uint32_t index);
 

@@ -20,8 +20,8 @@ constexpr size_t request_most = PTRDIFF_MAX;
 // The tag of an item that a program holds, 0 for any other place in a zone. A build that does not count has no tags.
 uint16_t live_tag(const item_place &at) {
 #if M9_COUNTING
-  uint16_t tag = at.tag ? *at.tag : 0;
-  return at.inside || (tag & tag_freed) ? 0 : tag;
+  uint16_t stamp = at.tag ? *at.tag : 0;
+  return at.inside || !(stamp & stamp_held) ? 0 : stamp_tag(stamp);
 #else
   return at.inside ? 0 : tag_other;
 #endif
@@ -30,7 +30,7 @@ uint16_t live_tag(const item_place &at) {
 // False: it was. Of two threads that come here at once, one sees the other's mark.
 bool tag_mark_freed([[maybe_unused]] const item_place &at) {
 #if M9_COUNTING
-  return !(std::atomic_ref(*at.tag).fetch_or(tag_freed, std::memory_order_relaxed) & tag_freed);
+  return std::atomic_ref(*at.tag).fetch_and(uint16_t(~stamp_held), std::memory_order_relaxed) & stamp_held;
 #else
   return true;
 #endif

@@ -35,14 +35,14 @@ void free_slow(void *p);
 void free_full(const zone &z, uint64_t index, uint64_t cell);
 
 template <class Kind>
-[[gnu::always_inline]] inline void *malloc_at(uint64_t zone_key, const zone &z, uint64_t cell, uint16_t tag) {
-  int64_t index = rseq::pop_and_count(zone_key_cache(zone_key), cell);
-  if (index < 0) [[unlikely]]
+[[gnu::always_inline]] inline void *malloc_at(uint64_t zone_key, const zone &z, uint64_t cell, uint16_t stamp) {
+  uint64_t index;
+  if (!rseq::pop_and_count(zone_key_cache(zone_key), cell, index)) [[unlikely]]
     return Kind::refill(zone_key_class(zone_key), cell);
-  return zone_hand_out(z, uint64_t(index), tag);
+  return zone_hand_out(z, index, stamp);
 }
 template <class Kind> [[gnu::always_inline]] inline void *malloc_at(uint64_t zone_key, uint64_t place) {
-  return malloc_at<Kind>(zone_key, zone_key_zone(zone_key), place_cell(place), place_tag(place));
+  return malloc_at<Kind>(zone_key, zone_key_zone(zone_key), place_cell(place), place_stamp(place));
 }
 
 // A site off its slot of the direct table, or a wrapper: then its caller's caller is who counts.
@@ -66,7 +66,7 @@ template <class Kind, class Where>
   const site &s = site_direct(tables, key);
   if (s.key != key) [[unlikely]]
     return Kind::walk(zone_key, size, where);
-  return malloc_at<Kind>(zone_key, *of.items, site_cell(s), site_tag(s));
+  return malloc_at<Kind>(zone_key, *of.items, site_cell(s), site_stamp(s));
 }
 
 // Static: a section that the linker may discard must not hold rseq sections.
@@ -86,16 +86,16 @@ template <class Kind, class Where> [[gnu::always_inline]] inline void *malloc_fa
 [[gnu::always_inline]] inline void zone_free(const zone &z, uint64_t index, [[maybe_unused]] void *p) {
 #if M9_COUNTING
   uint16_t *tags = z.tags;
-  auto tag = int16_t(tags[index]);
-  if (tag <= 0) [[unlikely]] // never handed out, or freed
+  uint64_t stamp = opaque(tags[index]);
+  if (!(stamp & stamp_held)) [[unlikely]] // never handed out, or freed
     return free_slow(p);
-  tag_set_freed(tags, index);
-  uint64_t cell = zone_cell(z, uint32_t(tag));
+  // One instruction in memory, which it is as long as the compiler knows nothing of what stands there.
+  stamp_set_freed(reinterpret_cast<uint16_t *>(opaque(reinterpret_cast<uintptr_t>(tags))), index);
 #else
-  uint64_t cell = zone_cell(z, tag_other);
+  uint64_t stamp = stamp_of(tag_other);
 #endif
-  if (!rseq::push_and_count(z.cache, zone_owner(z), index, cell)) [[unlikely]]
-    free_full(z, index, cell);
+  if (!rseq::push_and_count(z.cache, zone_owner(z), index, z.cells, stamp)) [[unlikely]]
+    free_full(z, index, zone_cell(z, stamp_tag(uint16_t(stamp))));
 }
 
 [[gnu::always_inline]] inline void free_fast(void *p) {

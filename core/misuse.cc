@@ -16,7 +16,7 @@ using line = misuse_line;
 
 void misuse_add_type(line &text, unsigned zone, uint16_t tag) {
   locked guard(malloc_mtx);
-  const cell_info *info = tag ? cell_find(cell_of_tag(zone, tag & uint16_t(~tag_freed))) : nullptr;
+  const cell_info *info = tag ? cell_find(cell_of_tag(zone, tag)) : nullptr;
   if (!info) {
     text.add("(unknown)");
     return;
@@ -39,13 +39,13 @@ line begin(const void *p, const char *call) {
 
 [[noreturn]] void misuse_item(const void *p, const char *call, const item_place &at) {
   uint64_t size = class_size(zone_class(at.zone));
-  uint16_t tag = at.tag ? *at.tag : 0;
+  uint16_t stamp = at.tag ? *at.tag : 0, tag = stamp_tag(stamp);
   line text = begin(p, call);
   if (at.inside) {
     text.add(", inside an item: ").number(at.inside).add(" bytes into ").hex(reinterpret_cast<uintptr_t>(at.start));
     text.add(", ").number(size).add(" bytes of type ");
     misuse_add_type(text, zone_class(at.zone), tag);
-  } else if (tag & tag_freed) {
+  } else if (tag && !(stamp & stamp_held)) {
     if (text_equal(call, "free")) {
       text = begin(p, "double free");
       text.add(": an item of ");

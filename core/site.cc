@@ -127,7 +127,7 @@ uint64_t site_of_type(malloc_type_internal &t, unsigned zone) {
   uint64_t cell = cell_for(*t.type, zone);
   if (!cell)
     return 0;
-  uint64_t place = uint64_t{cell_tag(zone, cell)} << 32 | cell;
+  uint64_t place = place_of(cell_tag(zone, cell), cell);
   if (site_look(key) == 0) // else another thread was faster
     site_insert(key, place, true);
   return place;
@@ -152,7 +152,7 @@ uint64_t site_find(call_frame frame, unsigned zone) {
   uint64_t cell = t || (t = malloc_type_other()) ? cell_for(*t, zone) : 0;
   if (!cell)
     return 0;
-  uint64_t place = uint64_t{cell_tag(zone, cell)} << 32 | cell;
+  uint64_t place = place_of(cell_tag(zone, cell), cell);
   // A chain may end at a wrapper this time, and above it the next: malloc must not find that one at once.
   bool wrapper = site_look(caller + frame_key) & frame_wrapper;
   if (site_look(caller + zone_key) == 0) // else another thread was faster

@@ -19,23 +19,24 @@ namespace m9 {
 
 struct site {
   uint64_t key;   // site_key(); 0: free. Written last (t)
-  uint64_t place; // tag << 32 | cell (i)
+  uint64_t place; // stamp << 32 | cell (i)
 };
 constexpr int site_shift = 4;
 static_assert(sizeof(site) == 1 << site_shift); // masks count in bytes
 
 constexpr uint32_t place_cell(uint64_t place) { return uint32_t(place); }
-constexpr uint16_t place_tag(uint64_t place) { return uint16_t(place >> 32); }
+constexpr uint16_t place_stamp(uint64_t place) { return uint16_t(place >> 32); }
+constexpr uint64_t place_of(uint16_t tag, uint64_t cell) { return uint64_t{stamp_of(tag)} << 32 | cell; }
 // The same of an entry, as two loads: the fast path has no use for the rest.
 inline uint32_t site_cell(const site &s) {
   uint32_t cell;
   __builtin_memcpy(&cell, &s.place, sizeof cell);
   return cell;
 }
-inline uint16_t site_tag(const site &s) {
-  uint16_t tag;
-  __builtin_memcpy(&tag, reinterpret_cast<const char *>(&s.place) + 4, sizeof tag);
-  return tag;
+inline uint16_t site_stamp(const site &s) {
+  uint16_t stamp;
+  __builtin_memcpy(&stamp, reinterpret_cast<const char *>(&s.place) + 4, sizeof stamp);
+  return stamp;
 }
 
 // A key is the return address plus what the zone adds to it: its number, above the bits that addresses have, and the

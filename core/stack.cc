@@ -181,7 +181,7 @@ uint64_t stack_find(call_frame f, unsigned zone) {
   uint64_t cell = t || (t = malloc_type_other()) ? cell_for(*t, zone) : 0;
   if (!cell)
     return 0;
-  uint64_t place = uint64_t{cell_tag(zone, cell)} << 32 | cell;
+  uint64_t place = place_of(cell_tag(zone, cell), cell);
   if (t->ks_handle->stack != 0)
     entry_insert(found, place, t->ks_handle->stack);
   return place;

@@ -29,8 +29,8 @@ void cpu_ensure_open() {
 unsigned domain_here(verbs v) { return v == verbs::none ? 0 : percpu_domain(percpu_current()); }
 
 // As zone_hand_out, in compact mode too.
-void *zone_stamp(unsigned n, uint32_t index, uint16_t tag) {
-  *layout_tag(n, index) = tag;
+void *zone_stamp(unsigned n, uint32_t index, uint16_t stamp) {
+  *layout_tag(n, index) = stamp;
   return layout_item(n, index);
 }
 
@@ -130,11 +130,11 @@ void bucket_put(const zone &z, verbs v, uint32_t index) {
 } // namespace
 
 void *malloc_refill(unsigned c, uint64_t cell) {
-  uint16_t tag = cell_tag(c, cell);
+  uint16_t stamp = stamp_of(cell_tag(c, cell));
   verbs v = heap_verbs();
-  int64_t popped = percpu_pop_and_count(v, caches.at[c], cell); // as the fast path did, by this mode's verbs
-  if (popped >= 0)
-    return zone_hand_out(zones[zone_of(c, 0)], uint64_t(popped), tag);
+  uint64_t popped;
+  if (percpu_pop_and_count(v, caches.at[c], cell, popped)) // as the fast path did, by this mode's verbs
+    return zone_hand_out(zones[zone_of(c, 0)], popped, stamp);
   uint32_t index = 0;
   if (v != verbs::none) {
     cpu_ensure_open();
@@ -148,7 +148,7 @@ void *malloc_refill(unsigned c, uint64_t cell) {
   malloc_type_highuse(cell);
   decay_tick();
   percpu_add(v, cell, 1);
-  return zone_stamp(n, index, tag);
+  return zone_stamp(n, index, stamp);
 }
 
 void free_full(const zone &z, uint64_t index, uint64_t cell) {

@@ -5,8 +5,9 @@
 // in their names and in the indices that are theirs only; a CPU allocates from the one that owns its cache. An item is
 // named by its 32-bit index in the class:
 //   item = base + index * size;   index = (offset * reciprocal) >> 64
-// and its tag, tags[index], is 0 when it was never handed out, t (1..0x7fff) while a program holds it and counts
-// against cell t of its zone, and t | tag_freed after it was freed.
+// and its stamp, tags[index], is 0 when it was never handed out, 2t + 1 while a program holds it and counts against
+// cell t of its zone (its tag, 1..0x7fff), and 2t after it was freed. So a stamp of what is held, times 8, is where the
+// frees of its cell are counted.
 #pragma once
 
 #include <cstddef>
@@ -18,12 +19,14 @@
 
 namespace m9 {
 
-constexpr uint16_t tag_freed = 0x8000;
 constexpr uint16_t tag_other = 1; // shared by all sites that came after the tags ran out
+constexpr uint16_t stamp_held = 1;
+constexpr uint16_t stamp_of(uint32_t tag) { return uint16_t(tag << 1 | stamp_held); }
+constexpr uint16_t stamp_tag(uint16_t stamp) { return stamp >> 1; }
 
 struct alignas(64) zone {
   uint64_t base;       // address of item 0 (i)
-  uint16_t *tags;      // by index (i)
+  uint16_t *tags;      // stamps, by index (i)
   uint64_t reciprocal; // UINT64_MAX / size + 1: exact for offsets below 2^36 and sizes up to 2^16 (i)
   uint64_t size;       // bytes of an item (i)
   uint32_t cache;      // offset in a per-CPU block: of the cache that the class allocates from (i)
@@ -66,17 +69,13 @@ inline bool zone_index(const zone &z, const void *p, uint64_t &index) {
   return uint64_t(product) < z.reciprocal && index < z.items;
 }
 
-// In place: one instruction where a word that is put together takes three.
-inline void tag_set_freed(uint16_t *tags, uint64_t index) {
-  static_assert(tag_freed == 0x8000);
-  reinterpret_cast<unsigned char *>(tags + index)[1] |= tag_freed >> 8;
-}
+inline void stamp_set_freed(uint16_t *tags, uint64_t index) { tags[index] &= uint16_t(~stamp_held); }
 
 inline unsigned zone_number(const zone &z) { return unsigned(&z - zones); }
-// Whether a program holds the item: its tag says neither never nor freed.
+// Whether a program holds the item.
 inline bool zone_holds([[maybe_unused]] const zone &z, [[maybe_unused]] uint64_t index) {
 #if M9_COUNTING
-  return int16_t(z.tags[index]) > 0;
+  return z.tags[index] & stamp_held;
 #else
   return true;
 #endif
@@ -84,12 +83,11 @@ inline bool zone_holds([[maybe_unused]] const zone &z, [[maybe_unused]] uint64_t
 // Whether an item for `size` bytes is one of this zone.
 inline bool zone_serves(const zone &z, size_t size) { return z.size - size < z.gap; }
 inline uint64_t zone_cell(const zone &z, uint32_t tag) { return z.cells + uint64_t{tag} * 16; }
-inline uint16_t zone_cell_tag(const zone &z, uint64_t cell) { return uint16_t((cell - z.cells) / 16); }
 
-// Hands the item at `index` out: stamps its tag.
-inline void *zone_hand_out(const zone &z, uint64_t index, [[maybe_unused]] uint16_t tag) {
+// Hands the item at `index` out.
+inline void *zone_hand_out(const zone &z, uint64_t index, [[maybe_unused]] uint16_t stamp) {
 #if M9_COUNTING
-  z.tags[index] = tag;
+  z.tags[index] = stamp;
 #endif
   return reinterpret_cast<void *>(z.base + index * z.size);
 }

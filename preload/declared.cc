@@ -114,7 +114,7 @@ void *unusual_alloc(size_t size, malloc_type_internal *t, int flags) {
   const zone &z = zone_of_offset(at);
   uint64_t key = declared_key(t) + zone_keys.of_class[zone_class(zone_number(z))];
   const site &s = site_direct(key);
-  return zone_index(z, p, index) && s.key == key && place_tag(s.place) == z.tags[index];
+  return zone_index(z, p, index) && s.key == key && place_stamp(s.place) == z.tags[index];
 #else
   return true; // nothing is known of types
 #endif

@@ -51,16 +51,17 @@ private:
 
 } // namespace
 
-int64_t pop_and_count(uint64_t cache, uint64_t cell) {
+bool pop_and_count(uint64_t cache, uint64_t cell, uint64_t &index) {
   block_lock b;
   if (!b.ok())
-    return -1;
+    return false;
   cache_view *c = b.cache(cache);
   if (int32_t(c->count) < 1)
-    return -1;
+    return false;
   c->count--;
   b.count(cell, 1);
-  return c->items[c->count];
+  index = c->items[c->count];
+  return true;
 }
 
 bool push_and_count(uint64_t cache, uint64_t owner, uint64_t index, uint64_t cell) {

@@ -43,7 +43,7 @@ void percpu_fake(int cpu);
 
 // What `verbs.h` specifies, by the fallback.
 namespace fallback {
-int64_t pop_and_count(uint64_t cache, uint64_t cell);
+bool pop_and_count(uint64_t cache, uint64_t cell, uint64_t &index);
 bool push_and_count(uint64_t cache, uint64_t owner, uint64_t index, uint64_t cell);
 bool add(uint64_t offset, uint64_t delta);
 uint32_t grow(uint64_t cache, uint64_t owner, uint32_t first, uint32_t most);
@@ -53,14 +53,13 @@ uint32_t push_many(uint64_t cache, uint64_t owner, const uint32_t *from, uint32_
 
 // The verbs as slow paths use them: `v` is what the calling thread may use now, `owner` whose indices they are (0: of
 // caches that have one owner only).
-[[gnu::always_inline]] inline int64_t percpu_pop_and_count(verbs v, uint64_t cache, uint64_t cell) {
-  return v == verbs::rseq       ? rseq::pop_and_count(cache, cell)
-         : v == verbs::fallback ? fallback::pop_and_count(cache, cell)
-                                : -1;
+[[gnu::always_inline]] inline bool percpu_pop_and_count(verbs v, uint64_t cache, uint64_t cell, uint64_t &index) {
+  return v == verbs::rseq ? rseq::pop_and_count(cache, cell, index)
+                          : v == verbs::fallback && fallback::pop_and_count(cache, cell, index);
 }
 [[gnu::always_inline]] inline bool percpu_push_and_count(verbs v, const uint32_t &cache, uint64_t owner, uint64_t index,
                                                          uint64_t cell) {
-  return v == verbs::rseq ? rseq::push_and_count(cache, owner, index, cell)
+  return v == verbs::rseq ? rseq::push_and_count(cache, owner, index, cell, 1)
                           : v == verbs::fallback && fallback::push_and_count(cache, owner, index, cell);
 }
 [[gnu::always_inline]] inline uint32_t percpu_grow(verbs v, const uint32_t &cache, uint64_t owner, uint32_t first,

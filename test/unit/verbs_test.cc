@@ -62,8 +62,8 @@ void take(world &w, uint32_t index, int me) { w.doubles += w.owner[index].exchan
 void leave(world &w, uint32_t index) { w.owner[index].store(0); }
 
 void pop_one(world &w, std::vector<uint32_t> &mine, int me) {
-  int64_t x = percpu_pop_and_count(w.v, cache, cell);
-  if (x == -1)
+  uint64_t x;
+  if (!percpu_pop_and_count(w.v, cache, cell, x))
     return;
   w.pops++;
   take(w, uint32_t(x), me);
@@ -243,7 +243,8 @@ TEST_CASE("fallback verbs lose nothing and count exactly", "[verbs]") {
 
 TEST_CASE("verbs miss where a thread has no CPU", "[verbs]") {
   open_all();
-  REQUIRE(percpu_pop_and_count(verbs::none, cache, cell) == -1);
+  uint64_t none;
+  REQUIRE(!percpu_pop_and_count(verbs::none, cache, cell, none));
   REQUIRE(!percpu_push_and_count(verbs::none, cache, owner_of(1), 1, cell));
   uint64_t before = total(cell + 24);
   percpu_add(verbs::none, cell + 24, 5); // the shared block has it

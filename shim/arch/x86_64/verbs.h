@@ -60,51 +60,53 @@ namespace m9::rseq {
 // What an abort handler does once it knows that only the count is missing: no CPU can be charged any more, so the
 // shared block is, atomically.
 #if M9_COUNTING
-#define M9_RSEQ_COUNT(more, cell, c) " movq %[below]," c "\n negq " c "\n lock incq %c[shared]" more cell "\n"
+#define M9_RSEQ_COUNT(cell, c, cells) " movq %[below]," c "\n negq " c "\n" cells " lock incq %c[shared]" cell "\n"
 #else
-#define M9_RSEQ_COUNT(more, cell, c) ""
+#define M9_RSEQ_COUNT(cell, c, cells) ""
 #endif
 #define M9_RSEQ_COUNT_INPUTS [shared] "i"(percpu_shared)
 
-// pop_and_count(cache, cell): the last index of this CPU's cache, counting one allocation in the cell.
+// pop_and_count(cache, cell, index): the last index of this CPU's cache, counting one allocation in the cell.
 //   section: c = block, carry = 1;  t = address of c[cache]
-//            x = t.count;  x -= 1, which leaves carry alone;  if (x < 0, signed) leave with miss
+//            x = t.count;  x -= 1, which leaves carry alone;  if (x < 0, signed) leave, with carry
 //            x = t.items[x]
 //            t.word -= 1, carry = 0           <- first commit; a word with count >= 1 does not borrow
-//            c[cell] += 1                     <- second commit
-//   abort:   if (carry or t is no address yet) again; else shared[cell] += 1
-// Returns the index, or -1 for a miss, where nothing happened.
-[[gnu::always_inline]] inline int64_t pop_and_count(uint64_t cache, uint64_t cell) {
-  uint64_t c, t;
-  int64_t x;
+//            c[cell] += 1                     <- second commit, which leaves carry alone
+//   abort:   if (carry or t is no address yet) again; else shared[cell] += 1, carry = 0
+// False, which carry tells: a miss, where nothing happened.
+[[gnu::always_inline]] inline bool pop_and_count(uint64_t cache, uint64_t cell, uint64_t &index) {
+  uint64_t c, t, x;
+  bool miss;
   asm volatile(M9_RSEQ_DESCRIPTOR "2:\n" M9_RSEQ_ANNOUNCE "3:\n" M9_RSEQ_DELAY M9_RSEQ_BLOCK M9_RSEQ_DELAY      //
                                   " leaq (%[cache],%[c]),%[t]\n" M9_RSEQ_DELAY                                  //
-                                  " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " decl %k[x]\n" M9_RSEQ_DELAY " jl 6f\n" //
-               M9_RSEQ_DELAY " leaq (%[t],%q[x],4),%q[x]\n movl 8(%q[x]),%k[x]\n" M9_RSEQ_DELAY                 //
+                                  " movl (%[t]),%k[x]\n" M9_RSEQ_DELAY " decl %k[x]\n" M9_RSEQ_DELAY " jl 5f\n" //
+               M9_RSEQ_DELAY " leaq (%[t],%[x],4),%[x]\n movl 8(%[x]),%k[x]\n" M9_RSEQ_DELAY                    //
                                   " subq $1,(%[t])\n" M9_RSEQ_DELAY                                             //
 #if M9_COUNTING
                                   " incq (%[c],%[cell])\n"
 #endif
                                   "5:\n" M9_RSEQ_ABORT "7: jc 2b\n cmpq $0x7fffffff,%[t]\n jle 2b\n" //
-               M9_RSEQ_COUNT("", "(%[c],%[cell])", "%[c]") " jmp 5b\n"
-                                                           "6: movq $-1,%q[x]\n jmp 5b\n"
-                                                           ".popsection\n"
-               : [c] "=&r"(c), [t] "=&r"(t), [x] "=&r"(x)
+               M9_RSEQ_COUNT("(%[c],%[cell])", "%[c]", "") " clc\n jmp 5b\n.popsection\n"
+               : [c] "=&r"(c), [t] "=&r"(t), [x] "=&r"(x), "=@ccc"(miss)
                : M9_RSEQ_INPUTS, M9_RSEQ_COUNT_INPUTS, [cache] "r"(cache), [cell] "r"(cell)
-               : "memory", "cc");
-  return x;
+               : "memory");
+  index = x;
+  return !miss;
 }
 
-// push_and_count(cache, owner, index, cell): puts an owner's index into this CPU's cache, counting a free in the cell.
+// push_and_count(cache, owner, index, cells, stamp): puts an owner's index into this CPU's cache, counting one free at
+// cells + 8 * stamp.
 //   section: x = c[cache].count;  if (c[cache].owner != owner) leave with false
 //            if (x >= capacity, unsigned) leave with false;  carry = 1, since x < capacity
-//            t = address of c[cache];  t.items[x] = index   (not yet part of the cache)
+//            t = address of c[cache];  n = address of c[cells], which leave carry alone
+//            t.items[x] = index   (not yet part of the cache)
 //            t.word += 1, carry = 0               <- first commit
-//            c[cell].numfrees += 1                <- second commit
-//   abort:   if (carry or t is no address yet) again; else shared[cell].numfrees += 1
-// False: nothing happened. Its registers have names, as an asm that jumps away has no outputs: c is rcx, t is r9.
+//            n[stamp] += 1                        <- second commit
+//   abort:   if (carry or t is no address yet) again; else shared[cells + 8 * stamp] += 1
+// False: nothing happened. Its registers have names, as an asm that jumps away has no outputs: c, later n, is rcx, t is
+// r9.
 [[gnu::always_inline]] inline bool push_and_count(const uint32_t &cache, uint64_t owner, uint64_t index,
-                                                  uint64_t cell) {
+                                                  [[maybe_unused]] uint64_t cells, [[maybe_unused]] uint64_t stamp) {
   asm goto(M9_RSEQ_DESCRIPTOR "2: leaq 1b(%%rip),%%rcx\n movq %[rs],%%r9\n movq %%rcx,%%fs:8(%%r9)\n3:\n" //
            M9_RSEQ_DELAY " movslq %%fs:4(%%r9),%%rcx\n shlq %[shift],%%rcx\n subq %[below],%%rcx\n"       //
                               " movl %[cache],%%r9d\n" M9_RSEQ_DELAY                                      //
@@ -112,17 +114,19 @@ namespace m9::rseq {
                               " cmpq %[owner],-8(%%rcx,%%r9)\n jne %l[full]\n" M9_RSEQ_DELAY              //
                               " cmpl 4(%%rcx,%%r9),%%r10d\n" M9_RSEQ_DELAY " jae %l[full]\n"              //
            M9_RSEQ_DELAY " leaq (%%rcx,%%r9),%%r9\n" M9_RSEQ_DELAY                                        //
-                              " leaq (%%r9,%%r10,4),%%r10\n movl %k[index],8(%%r10)\n" M9_RSEQ_DELAY      //
-                              " addq $1,(%%r9)\n" M9_RSEQ_DELAY                                           //
 #if M9_COUNTING
-                              " incq 8(%%rcx,%[cell])\n"
+                              " leaq (%%rcx,%[cells]),%%rcx\n" M9_RSEQ_DELAY //
+#endif
+                              " leaq (%%r9,%%r10,4),%%r10\n movl %k[index],8(%%r10)\n" M9_RSEQ_DELAY //
+                              " addq $1,(%%r9)\n" M9_RSEQ_DELAY                                      //
+#if M9_COUNTING
+                              " incq (%%rcx,%[stamp],8)\n"
 #endif
                               "5:\n" M9_RSEQ_ABORT "7: jc 2b\n cmpq $0x7fffffff,%%r9\n jle 2b\n" //
-           M9_RSEQ_COUNT("+8", "(%%rcx,%[cell])", "%%rcx") " jmp 5b\n"
-                                                           ".popsection\n"
+           M9_RSEQ_COUNT("(%%rcx,%[stamp],8)", "%%rcx", " addq %[cells],%%rcx\n") " jmp 5b\n.popsection\n"
            :
-           : M9_RSEQ_INPUTS,
-             M9_RSEQ_COUNT_INPUTS, [cache] "m"(cache), [owner] "r"(owner), [index] "r"(index), [cell] "r"(cell)
+           : M9_RSEQ_INPUTS, M9_RSEQ_COUNT_INPUTS, [cache] "m"(cache), [owner] "r"(owner), [index] "r"(index),
+             [cells] "r"(cells), [stamp] "r"(stamp)
            : "rcx", "r9", "r10", "memory", "cc"
            : full);
   return true;
