@@ -7,10 +7,11 @@ namespace m9 {
 namespace {
 
 constexpr uint64_t entries_first = 256, entries_most = 4096;
-constexpr uint64_t crowded = 4; // times as many entries driven out as there are: the table is too small
+constexpr uint64_t crowded = 4; // times as many walks wanted another's entry as there are: the table is too small
+constexpr uint32_t turn = 4;    // of so many that do, one gets it
 alignas(4096) constinit known_walk first_table[entries_first] = {};
 
-std::atomic<uint32_t> driven_out; // entries that others took the place of, since the table grew (a) relaxed
+std::atomic<uint32_t> crowding; // walks that wanted an entry of another, since the table grew (a) relaxed
 
 uint64_t entries_of(uint64_t table) { return uint64_t{1} << (64 - (table & 63)); }
 uint64_t table_word(const known_walk *entries, uint64_t count) {
@@ -21,7 +22,7 @@ uint64_t table_word(const known_walk *entries, uint64_t count) {
 void table_grow() {
   locked guard(malloc_mtx);
   uint64_t entries = entries_of(walk_read(walks.table));
-  if (driven_out.exchange(0, std::memory_order_relaxed) < entries * crowded)
+  if (crowding.exchange(0, std::memory_order_relaxed) < entries * crowded)
     return; // another thread was faster
   entries *= 4;
   if (auto *fresh = static_cast<known_walk *>(meta_alloc(entries * sizeof(known_walk))))
@@ -155,9 +156,12 @@ void walk_remember(walk_record &walk, uint64_t zone_key, uint64_t place, uint32_
       mix = walk_mix(mix, walk.callers[fork]);
       continue;
     }
-    entry_write(w, key, walk, place, generation);
-    if (known && driven_out.fetch_add(1, std::memory_order_relaxed) >= entries_of(table) * crowded &&
-        entries_of(table) < entries_most)
+    // Whose entry is another's waits for a turn: with more walks in use than entries, writing would be all that is
+    // done.
+    uint32_t asked = known ? crowding.fetch_add(1, std::memory_order_relaxed) : 0;
+    if (asked % turn == 0)
+      entry_write(w, key, walk, place, generation);
+    if (asked >= entries_of(table) * crowded && entries_of(table) < entries_most)
       table_grow();
     return;
   }
