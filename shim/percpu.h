@@ -59,7 +59,8 @@ uint32_t push_many(uint64_t cache, uint64_t owner, const uint32_t *from, uint32_
 }
 [[gnu::always_inline]] inline bool percpu_push_and_count(verbs v, const uint32_t &cache, uint64_t owner, uint64_t index,
                                                          uint64_t cell) {
-  return v == verbs::rseq ? rseq::push_and_count(cache, owner, index, cell, 1)
+  constexpr uint64_t frees = 1; // a cell's second counter
+  return v == verbs::rseq ? rseq::push_and_count(cache, owner, index, cell, frees)
                           : v == verbs::fallback && fallback::push_and_count(cache, owner, index, cell);
 }
 [[gnu::always_inline]] inline uint32_t percpu_grow(verbs v, const uint32_t &cache, uint64_t owner, uint32_t first,

@@ -155,7 +155,7 @@ TEST_CASE("many walks from one place lead each to its own", "[walk]") {
       found += round == 39 && place != 0;
     }
   INFO(found << " of " << all.size());
-  CHECK(found > all.size() / 2); // they go apart at up to seven places, of which an entry is found past six
+  CHECK(found > all.size() / 2); // up to seven forks; rows and probes lead past six
 }
 
 TEST_CASE("no thread ever sees a torn walk", "[walk]") {
