@@ -17,19 +17,16 @@ constexpr uint32_t is_local = 0x80000000;
 constexpr uint64_t symbols_most = uint64_t{1} << 23; // beyond, a table is left alone
 
 // Lies at the start of its own pages; the arrays follow. The symbols are those in memory, or the file's where it has
-// more. Those whose start has bucket b in its high bits are items[first[b]] to items[first[b + 1]]: as good as sorted.
+// more. Items are numbered from 1: a number in the table in memory (whose symbol 0 is none), or one in `entries`. Those
+// whose start has bucket b in its high bits are first[b], next[first[b]], and so on until 0.
 struct symbol_index {
   size_t bytes;
   const void *dynamic;
   symbol_file file;              // count 0: none, or they are in memory, too
   dynamic_symbols dynamic_table; // count 0: not used
   unsigned shift;
-  uint32_t buckets;
-  uint32_t *first; // buckets + 2 of them
-  union {
-    entry *entries;    // of the file
-    uint32_t *numbers; // of symbols in memory
-  };
+  uint32_t *first, *next;
+  entry *entries; // of the file
 };
 
 struct indexed_module {
@@ -43,9 +40,9 @@ constinit unsigned modules_count = 0, modules_next = 0;
 constinit size_t mapped_bytes = 0;
 
 constexpr size_t buffer_symbols = 2048;
-constexpr unsigned symbols_per_bucket = 4;
+constexpr unsigned symbols_per_bucket = 1;
 
-// All of it is written to at once.
+// Nearly all of it is written to at once.
 uintptr_t map(size_t bytes) {
   uintptr_t p = pages_map(bytes);
   mapped_bytes += p ? bytes : 0;
@@ -68,80 +65,58 @@ constexpr size_t whole_pages(size_t bytes) { return (bytes + 4095) & ~size_t{409
   return code & inside & (s.st_shndx != SHN_UNDEF) & (s.st_size - 1 < UINT32_MAX) & (s.st_name < is_local);
 }
 
-// Calls f(symbol number, entry, whether it is of use) for all, from memory or from the file by way of a buffer.
+// Calls f(symbol number, entry) for all that are of use, the last first, from memory or from the file by way of a
+// buffer.
 template <class F>
 void symbols_each(const module_facts &facts, const symbol_index &index, long file, Elf64_Sym *buffer, F f) {
-  uint64_t count = index.file.count ? index.file.count : index.dynamic_table.count;
-  for (uint64_t i = 0; i < count; i += buffer_symbols) {
-    uint64_t n = count - i < buffer_symbols ? count - i : buffer_symbols;
+  uint64_t left = index.file.count ? index.file.count : index.dynamic_table.count;
+  while (left != 0) {
+    uint64_t n = left < buffer_symbols ? left : buffer_symbols;
+    left -= n;
     const Elf64_Sym *symbols = buffer;
     if (index.file.count)
-      n = symbol_file_read(file, index.file.table + i * sizeof *buffer, buffer, n * sizeof *buffer) / sizeof *buffer;
+      n = symbol_file_read(file, index.file.table + left * sizeof *buffer, buffer, n * sizeof *buffer) / sizeof *buffer;
     else
-      symbols = index.dynamic_table.symbols + i;
+      symbols = index.dynamic_table.symbols + left;
     entry e;
-    for (uint64_t k = 0; k < n; k++) {
-      bool good = symbol_entry(symbols[k], facts, e);
-      f(uint32_t(i + k), e, good);
-    }
+    for (uint64_t k = n; k-- > 0;)
+      if (symbol_entry(symbols[k], facts, e))
+        f(uint32_t(left + k), e);
   }
 }
 
-// Room for the making of an index: what is read of the file, counts by bucket, and the items in the table's order.
-struct workshop {
-  uintptr_t pages;
-  size_t bytes;
-  Elf64_Sym *buffer;
-  uint32_t *counts;
-  union {
-    entry *entries;
-    uint32_t *numbers;
-  };
-};
-
-bool workshop_open(workshop &w, const symbol_index &made) {
-  size_t buffer_bytes = made.file.count ? whole_pages(buffer_symbols * sizeof(Elf64_Sym)) : 0;
-  size_t counts_bytes = whole_pages((made.buckets + 2) * sizeof *made.first);
-  size_t items_bytes = made.file.count * sizeof(entry) + made.dynamic_table.count * sizeof(uint32_t);
-  w.bytes = buffer_bytes + counts_bytes + whole_pages(items_bytes);
-  w.pages = map(w.bytes);
-  w.buffer = reinterpret_cast<Elf64_Sym *>(w.pages);
-  w.counts = reinterpret_cast<uint32_t *>(w.pages + buffer_bytes);
-  w.entries = reinterpret_cast<entry *>(w.pages + buffer_bytes + counts_bytes);
-  return w.pages != 0;
-}
-
-symbol_index *index_fill(const module_facts &facts, symbol_index &made, long file, const workshop &w) {
-  uint32_t usable = 0;
-  bool in_memory = made.file.count == 0;
-  symbols_each(facts, made, file, w.buffer, [&](uint32_t number, const entry &e, bool good) {
-    w.counts[good ? (e.start >> made.shift) + 2 : 0]++;
-    if (in_memory)
-      w.numbers[usable] = number;
-    else
-      w.entries[usable] = e;
-    usable += good;
-  });
-  w.counts[0] = 0;
-  for (uint32_t b = 2; b < made.buckets + 2; b++)
-    w.counts[b] += w.counts[b - 1];
-  size_t first_bytes = (made.buckets + 2) * sizeof *made.first;
-  made.bytes = whole_pages(sizeof made + first_bytes + usable * (in_memory ? sizeof(uint32_t) : sizeof(entry)));
-  auto *index = reinterpret_cast<symbol_index *>(map(made.bytes));
-  if (!index)
+// `made` says where the symbols come from.
+symbol_index *index_fill(const module_facts &facts, symbol_index &made, long file) {
+  uint64_t in_file = made.file.count, symbols = in_file + made.dynamic_table.count;
+  while (((facts.end - facts.start) >> made.shift) > symbols / symbols_per_bucket + 16)
+    made.shift++;
+  size_t buckets = ((facts.end - facts.start) >> made.shift) + 1;
+  size_t entries_at = sizeof made + (buckets + symbols + 1) * sizeof *made.first;
+  size_t buffer_at = whole_pages(entries_at + in_file * sizeof(entry));
+  size_t bytes = buffer_at + (in_file ? whole_pages(buffer_symbols * sizeof(Elf64_Sym)) : 0);
+  uintptr_t pages = map(bytes);
+  if (!pages)
     return nullptr;
-  made.first = reinterpret_cast<uint32_t *>(index + 1);
-  made.numbers = made.first + made.buckets + 2;
-  __builtin_memcpy(made.first, w.counts, first_bytes);
-  // first[b + 1] is where bucket b goes on, and ends up as its end, which is where bucket b + 1 starts.
-  auto next = [&](uint32_t start) -> uint32_t & { return made.first[(start >> made.shift) + 1]; };
-  for (uint32_t i = 0; in_memory && i < usable; i++) {
-    uint64_t at = facts.base + made.dynamic_table.symbols[w.numbers[i]].st_value - facts.start;
-    made.numbers[next(uint32_t(at))++] = w.numbers[i];
-  }
-  for (uint32_t i = 0; !in_memory && i < usable; i++)
-    made.entries[next(w.entries[i].start)++] = w.entries[i];
+  auto *index = reinterpret_cast<symbol_index *>(pages);
   *index = made;
+  index->first = reinterpret_cast<uint32_t *>(index + 1);
+  index->next = index->first + buckets;
+  index->entries = reinterpret_cast<entry *>(pages + entries_at);
+  uint32_t used = 0;
+  auto add = [&](uint32_t number, const entry &e) {
+    if (in_file)
+      index->entries[used] = e;
+    uint32_t item = in_file ? ++used : number;
+    if (item == 0)
+      return;
+    uint32_t &first = index->first[e.start >> made.shift];
+    index->next[item] = first;
+    first = item;
+  };
+  symbols_each(facts, made, file, reinterpret_cast<Elf64_Sym *>(pages + buffer_at), add);
+  index->bytes = whole_pages(entries_at + used * sizeof(entry));
+  if (index->bytes < bytes)
+    unmap(pages + index->bytes, bytes - index->bytes);
   return index;
 }
 
@@ -173,16 +148,7 @@ symbol_index *index_make(const module_facts &facts) {
   bool opened = symbol_file_open(facts, made.file, file);
   tables_choose(facts, made, opened);
   made.dynamic = facts.dynamic;
-  uint64_t symbols = made.dynamic_table.count + made.file.count;
-  while (((facts.end - facts.start) >> made.shift) > symbols / symbols_per_bucket + 16)
-    made.shift++;
-  made.buckets = uint32_t((facts.end - facts.start) >> made.shift) + 1;
-  symbol_index *index = nullptr;
-  workshop w;
-  if (workshop_open(w, made)) {
-    index = index_fill(facts, made, file, w);
-    unmap(w.pages, w.bytes);
-  }
+  symbol_index *index = index_fill(facts, made, file);
   if (opened)
     symbol_file_close(file);
   return index;
@@ -247,11 +213,11 @@ symbol_index *index_anew(const module_facts &facts) {
 bool index_find(const symbol_index &index, const module_facts &facts, uint32_t at, entry &best) {
   for (uint32_t b = at >> index.shift;; b--) {
     bool any = false, found = false;
-    for (uint32_t i = index.first[b]; i < index.first[b + 1]; i++) {
+    for (uint32_t i = index.first[b]; i != 0; i = index.next[i]) {
       entry e;
       if (index.file.count)
-        e = index.entries[i];
-      else if (!symbol_entry(index.dynamic_table.symbols[index.numbers[i]], facts, e))
+        e = index.entries[i - 1];
+      else if (!symbol_entry(index.dynamic_table.symbols[i], facts, e))
         continue;
       if (e.start > at)
         continue;
@@ -295,10 +261,11 @@ bool name_copy(const symbol_index &index, const module_facts &facts, uint32_t of
     if (offset >= table.strings_size)
       return false;
     size = size < table.strings_size - offset ? size : table.strings_size - offset;
-    size_t n = 0;
-    for (; n < size && table.strings[offset + n]; n++)
-      found.name[n] = table.strings[offset + n];
-    found.name[n] = 0;
+    const char *name = table.strings + offset;
+    if (auto *end = static_cast<const char *>(__builtin_memchr(name, 0, size)))
+      size = size_t(end - name);
+    __builtin_memcpy(found.name, name, size);
+    found.name[size] = 0;
   }
   return found.name[0] != 0;
 }

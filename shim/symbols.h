@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The symbol that covers an address, from .dynsym in memory and .symtab of the file. A module's symbols are sorted into
-// an index, in pages of its own, when it is first asked about: 5 bytes for one of .dynsym, 13 for one that only the
+// an index, in pages of its own, when it is first asked about: 8 bytes for one of .dynsym, 20 for one that only the
 // file has; names stay where they are. The module must be loaded. `path` empty means the program itself, and is better
 // than its name, which may be another file by now. No locks: the caller lets one thread in at a time.
 #pragma once
