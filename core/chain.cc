@@ -68,10 +68,9 @@ bool generated_code(uintptr_t address) {
 
 namespace {
 
-// What symbols and tables say of a return address. The name is kept beside it, as wrapper_frame only points to it.
+// A frame, with the name that wrapper_frame only points to.
 struct frame_facts {
   wrapper_frame frame;
-  unwind_step step;
   symbol name;
 };
 
@@ -92,36 +91,34 @@ bool frame_name(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
   return true;
 }
 
-bool frame_look(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
-  if (!frame_name(caller, facts))
-    return false;
-  unwind_function function{};
-  facts.step = unwind_find(caller, function);
-  facts.frame.start = function.start;
-  facts.frame.size = function.size;
-  return true;
-}
-
 // What there is to know of a return address. Where it lies in a function without a name, its caller is looked at too:
 // who calls that may tell what it is.
 uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(malloc_mtx) {
   static frame_facts own, above; // too large for a small stack; under the lock
-  if (!frame_look(caller, own))
-    return frame_known;
-  uint64_t packed = frame_pack(own.step);
-  if (!packed && own.step.end != unwind_end::outermost)
-    heap_note_add(heap_note::steps_unknown);
-  stack_forget();
-  if (!packed || !chain_step(packed, f, stack_readable))
+  if (!frame_name(caller, own))
     return frame_known;
   const rule *r = rules_count ? rule_for(own.frame.module->path, own.frame.name) : nullptr;
   if (r && r->type.data)
     return frame_known; // whatever it is, the user has a name for it
+  if (!r && own.frame.name && !wrapper_name(own.frame.name))
+    return frame_known; // most are; how to step past it is of no use
+  unwind_function function{};
+  unwind_step step = unwind_find(caller, function);
+  own.frame.start = function.start;
+  own.frame.size = function.size;
+  uint64_t packed = frame_pack(step);
+  if (!packed && step.end != unwind_end::outermost)
+    heap_note_add(heap_note::steps_unknown);
+  stack_forget();
+  if (!packed || !chain_step(packed, f, stack_readable))
+    return frame_known;
   bool has_caller = unwind_follows_call(f.caller());
   if (!has_caller && !generated_code(f.caller()))
     return frame_known; // a table that leads to what is no code is not believed again
-  has_caller = has_caller && !own.frame.name && frame_name(f.caller(), above);
-  return r || wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
+  if (r || own.frame.name)
+    return packed;
+  has_caller = has_caller && frame_name(f.caller(), above);
+  return wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
 }
 
 } // namespace
