@@ -62,7 +62,13 @@ template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t z
 
 template <class Kind, class Where>
 [[gnu::always_inline]] inline void *malloc_from(lookup_tables &tables, const sized &of, size_t size, Where where) {
-  uint64_t zone_key = of.zone_key, key = where.caller() + zone_key;
+  uint64_t zone_key = of.zone_key;
+#if !M9_COUNTING // whose it is, is asked for counting only; the refill that asks anyway is part of slow
+  if (uint64_t index; rseq::pop_and_count(zone_key_cache(zone_key), 0, index)) [[likely]]
+    return zone_hand_out(*of.items, index, 0);
+  return Kind::slow(size, where);
+#endif
+  uint64_t key = where.caller() + zone_key;
   const site &s = site_direct(tables, key);
   if (s.key != key) [[unlikely]]
     return Kind::walk(zone_key, size, where);
