@@ -26,8 +26,9 @@ void walk_add(walk_record &walk, uint64_t frame, call_frame f, uintptr_t bottom,
 } // namespace
 
 uint64_t chain_place(call_frame f, uint64_t zone_key) {
-  if (uint64_t place = walk_known<walk_probes>(f, zone_key, stack_readable))
+  if (uint64_t place = walk_known_otherwise(f, zone_key))
     return place;
+  const call_frame from = f;
   uint32_t generation = walk_generation();
   uintptr_t caller = f.caller(), bottom = f.cfa;
   walk_record walk{};
@@ -48,7 +49,7 @@ uint64_t chain_place(call_frame f, uint64_t zone_key) {
   }
   uint64_t place = site_look(caller + zone_key);
   if (place)
-    walk_remember(walk, zone_key, place, generation);
+    walk_remember(walk, from, zone_key, place, generation);
   return place;
 }
 

@@ -55,7 +55,7 @@ template <class Kind> [[gnu::noinline]] static void *malloc_walk_far(uint64_t zo
   return Kind::slow(size, f);
 }
 template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, call_frame f) {
-  if (uint64_t place = walk_known<1>(f, zone_key, stack_same_page)) [[likely]]
+  if (uint64_t place = walk_known(f, zone_key)) [[likely]]
     return malloc_at<Kind>(zone_key, place);
   return malloc_walk_far<Kind>(zone_key, size, f);
 }

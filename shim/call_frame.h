@@ -34,11 +34,8 @@ struct return_address {
 // Whether eight bytes at an address on this thread's stack can be read, above a frame that is live at `below`.
 constexpr uintptr_t stack_page_shift = 12; // of the smallest page; larger ones are several
 bool stack_readable_beyond(uintptr_t address, uintptr_t below);
-inline bool stack_same_page(uintptr_t address, uintptr_t below) {
-  return (address + 7) >> stack_page_shift == below >> stack_page_shift;
-}
 inline bool stack_readable(uintptr_t address, uintptr_t below) {
-  return stack_same_page(address, below) || stack_readable_beyond(address, below);
+  return (address + 7) >> stack_page_shift == below >> stack_page_shift || stack_readable_beyond(address, below);
 }
 
 // The next answer is the kernel's: what is known may be of a larger stack that was here before. A table that tells the
