@@ -45,11 +45,14 @@ void entries_more(uint32_t mask) {
     crowding.store(0, std::memory_order_relaxed);
 }
 
-void guess(uint64_t key, call_frame f, uint32_t words) {
+// Makes it the first guess; false: it was.
+bool guess(uint64_t key, call_frame f, uint32_t words) {
   std::atomic_ref guesses(walk_guesses(key, f));
   uint32_t before = guesses.load(std::memory_order_relaxed);
-  if ((before & 255) != words)
-    guesses.store(uint16_t(before << 8 | words), std::memory_order_relaxed);
+  if ((before & 255) == words)
+    return false;
+  guesses.store(uint16_t(before << 8 | words), std::memory_order_relaxed);
+  return true;
 }
 
 } // namespace
@@ -74,8 +77,8 @@ void walks_forget() {
 
 uint64_t walk_known_otherwise(call_frame f, uint64_t zone_key) {
   uint64_t key = walk_word(f, 0) + zone_key;
-  uint32_t words = std::atomic_ref(walk_guesses(key, f)).load(std::memory_order_relaxed) >> 8;
-  uint64_t place = walk_guessed(f, key, words);
+  uint32_t guesses = std::atomic_ref(walk_guesses(key, f)).load(std::memory_order_relaxed), words = guesses >> 8;
+  uint64_t place = words == (guesses & 255) ? 0 : walk_guessed(f, key, words);
   if (place)
     guess(key, f, words);
   return place;
@@ -88,14 +91,15 @@ void walk_remember(walk_record &walk, call_frame f, uint64_t zone_key, uint64_t 
   for (unsigned i = walk.frames; i < walk_frames; i++)
     walk.callers[i] = walk.first;
   uint64_t key = walk.first + zone_key;
-  guess(key, f, words);
-  if (walk_guessed(f, key, words)) // only the guess was wrong
+  if (guess(key, f, words) && walk_guessed(f, key, words)) // only the guess was wrong
     return;
   // Whose entry is another's waits for a turn: with more walks in use than entries, writing would be all that is done.
   uint32_t mask = std::atomic_ref(walks.mask).load(std::memory_order_relaxed);
   known_walk &w = walk_entry(key, walk_word(f, words));
   bool known = uint32_t(walk_read(w.state)) == generation;
-  uint32_t asked = known ? crowding.fetch_add(1, std::memory_order_relaxed) : 0;
+  uint32_t asked = known ? crowding.load(std::memory_order_relaxed) : 0;
+  if (known)
+    crowding.store(asked + 1, std::memory_order_relaxed); // about as many
   if (asked % turn == 0)
     entry_write(w, key, walk, place, generation);
   if (asked >= (mask / sizeof w + 1) * crowded)
