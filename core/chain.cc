@@ -34,7 +34,8 @@ uint64_t chain_place(call_frame f, uint64_t zone_key) {
   walk_record walk{};
   walk.first = caller;
   uint64_t pointer = walk_register; // where rbp stands
-  for (uint32_t depth = 1; depth < chain_depth; depth++) {
+  uint64_t own = site_look_up(caller + zone_key);
+  for (uint32_t depth = own & place_ends ? chain_depth : 1; depth < chain_depth; depth++) {
     uint64_t frame = site_look(caller + frame_key);
     if (frame == 0)
       return 0;
@@ -47,7 +48,7 @@ uint64_t chain_place(call_frame f, uint64_t zone_key) {
     caller = f.caller();
     walk_add(walk, frame, f, bottom, pointer);
   }
-  uint64_t place = site_look(caller + zone_key);
+  uint64_t place = own & place_ends ? own : site_look(caller + zone_key);
   if (place)
     walk_remember(walk, from, zone_key, place, generation);
   return place;

@@ -153,9 +153,10 @@ uint64_t site_find(call_frame frame, unsigned zone) {
     return 0;
   uint64_t place = place_of(cell_tag(zone, cell), cell);
   // A chain may end at a wrapper this time, and above it the next: malloc must not find that one at once.
-  bool wrapper = site_look(caller + frame_key) & frame_wrapper;
+  uint64_t judged = site_look(caller + frame_key);
+  bool wrapper = judged & frame_wrapper;
   if (site_look(caller + zone_key) == 0) // else another thread was faster
-    site_insert(caller + zone_key, place, !wrapper);
+    site_insert(caller + zone_key, judged && !wrapper ? place | place_ends : place, !wrapper);
   return place;
 }
 

@@ -19,8 +19,9 @@ namespace m9 {
 
 struct site {
   uint64_t key;   // site_key(); 0: free. Written last (t)
-  uint64_t place; // stamp << 32 | cell (i)
+  uint64_t place; // stamp << 32 | cell, and place_ends (i)
 };
+constexpr uint64_t place_ends = uint64_t{1} << 60; // of a return address in no wrapper: every walk ends there
 constexpr int site_shift = 4;
 static_assert(sizeof(site) == 1 << site_shift); // masks count in bytes
 
