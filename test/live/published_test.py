@@ -29,9 +29,11 @@ def lock_of(fd):
 
 
 def is_over(pid):
+    """Whether a process ends, or has: its locks go before it is a zombie, but after the kernel set PF_EXITING."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] in "ZX"
+            fields = file.read().rsplit(")", 1)[1].split()
+        return fields[0] in "ZX" or int(fields[6]) & 4 != 0
     except (FileNotFoundError, ProcessLookupError):
         return True
 
