@@ -111,6 +111,7 @@ void lookups_start() {
 }
 
 bool sites_start() {
+  walks_start();
   locked guard(malloc_mtx);
   return table_grow();
 }

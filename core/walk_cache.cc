@@ -57,8 +57,7 @@ bool guess(uint64_t key, call_frame f, uint32_t words) {
 
 } // namespace
 
-constinit walk_cache walks = {
-    .entries = {}, .seconds = {}, .mask = mask_of(entries_first), .generation = 2, .guesses = {}};
+constinit walk_cache walks = {}; // all zero: the file has no page of it
 
 void walk_record::add(uintptr_t caller, uintptr_t bytes_above, uint64_t pointer) {
   uint64_t words = bytes_above / 8;
@@ -68,6 +67,11 @@ void walk_record::add(uintptr_t caller, uintptr_t bytes_above, uint64_t pointer)
   pointers |= pointer << (8 * frames);
   shape = (shape & ((uint64_t{1} << walk_last_shift) - 1)) | words << (8 * frames) | words << walk_last_shift;
   frames++;
+}
+
+void walks_start() {
+  walks.mask = mask_of(entries_first);
+  walks.generation = 2;
 }
 
 void walks_forget() {

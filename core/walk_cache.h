@@ -127,6 +127,7 @@ inline bool walk_in_page(call_frame f, uint64_t words) {
 // By the other guess, which is the first one from then on.
 uint64_t walk_known_otherwise(call_frame f, uint64_t zone_key);
 
+void walks_start(); // once, before the fast paths are on
 // Keeps a walk that led from f to a place; `generation`: what walk_generation() said before it began.
 void walk_remember(walk_record &walk, call_frame f, uint64_t zone_key, uint64_t place, uint32_t generation);
 // What was kept is not believed any more.

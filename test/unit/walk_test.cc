@@ -57,7 +57,11 @@ void forget() {
   walks_forget();
 }
 
-void start() { forget(); }
+void start() {
+  static const bool once = (walks_start(), true);
+  REQUIRE(once);
+  forget();
+}
 
 } // namespace
 
