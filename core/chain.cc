@@ -30,7 +30,7 @@ uint64_t chain_place(call_frame f, uint64_t zone_key) {
     return place;
   const call_frame from = f;
   uint32_t generation = walk_generation();
-  uintptr_t caller = f.caller(), bottom = f.cfa;
+  uintptr_t caller = f.caller();
   walk_record walk{};
   walk.first = caller;
   uint64_t pointer = walk_register; // where rbp stands
@@ -46,7 +46,7 @@ uint64_t chain_place(call_frame f, uint64_t zone_key) {
       break;
     }
     caller = f.caller();
-    walk_add(walk, frame, f, bottom, pointer);
+    walk_add(walk, frame, f, from.cfa, pointer);
   }
   uint64_t place = own & place_ends ? own : site_look(caller + zone_key);
   if (place)
@@ -117,10 +117,8 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
   bool has_caller = unwind_follows_call(f.caller());
   if (!has_caller && !generated_code(f.caller()))
     return frame_known; // a table that leads to what is no code is not believed again
-  if (r || own.frame.name)
-    return packed;
-  has_caller = has_caller && frame_name(f.caller(), above);
-  return wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
+  has_caller = has_caller && !own.frame.name && frame_name(f.caller(), above);
+  return r || wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
 }
 
 } // namespace

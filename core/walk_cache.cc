@@ -57,7 +57,7 @@ bool guess(uint64_t key, call_frame f, uint32_t words) {
 
 } // namespace
 
-constinit walk_cache walks = {}; // all zero: the file has no page of it
+constinit walk_cache walks = {}; // all zero, so the library's file does not hold it
 
 void walk_record::add(uintptr_t caller, uintptr_t bytes_above, uint64_t pointer) {
   uint64_t words = bytes_above / 8;

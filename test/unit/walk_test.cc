@@ -118,8 +118,8 @@ TEST_CASE("a walk onto another page is not kept, and no guess leads there", "[wa
   std::copy_n(s.words.begin(), 40, pages + 500);
   s.keep(far, 9);
   CHECK(walk_known(far, zone_key) == 0);
-  // A guess that is another's.
-  walk_guesses(0x403350 + zone_key, far) = 30 | 30 << 8;
+  // Guesses that are another's.
+  walk_guesses(0x403350 + zone_key, far) = 30 | 31 << 8;
   REQUIRE(mprotect(pages + 512, 4096, PROT_NONE) == 0);
   CHECK(walk_known(far, zone_key) == 0);
   CHECK(walk_known_otherwise(far, zone_key) == 0);
