@@ -18,7 +18,7 @@ constexpr uint64_t symbols_most = uint64_t{1} << 23; // beyond, a table is left 
 
 // Lies at the start of its own pages; the arrays follow. The symbols are those in memory, or the file's where it has
 // more. Items are numbered from 1: a number in the table in memory (whose symbol 0 is none), or one in `entries`. Those
-// whose start has bucket b in its high bits are first[b], next[first[b]], and so on until 0.
+// whose start has bucket b in its high bits are first[b], the one next to that, and so on until 0.
 struct symbol_index {
   size_t bytes;
   const void *dynamic;
@@ -209,8 +209,21 @@ symbol_index *index_anew(const module_facts &facts) {
   return nullptr;
 }
 
+struct range {
+  uint64_t from, until;
+};
+
+// Cuts what is known to be the same function to the bucket of `at`, and on to where another symbol may begin.
+void range_cut(const symbol_index &index, uint32_t at, range &same) {
+  uint64_t b = (at >> index.shift) + 1;
+  while (b << index.shift < same.until && index.first[b] == 0)
+    b++;
+  same.until = same.until < b << index.shift ? same.until : b << index.shift;
+}
+
 // The last function to start at or before `at`, where `at` is inside of it; of its names, one that others may use.
-bool index_find(const symbol_index &index, const module_facts &facts, uint32_t at, entry &best) {
+bool index_find(const symbol_index &index, const module_facts &facts, uint32_t at, entry &best, range &same) {
+  same = {0, facts.end - facts.start};
   for (uint32_t b = at >> index.shift;; b--) {
     bool any = false, found = false;
     for (uint32_t i = index.first[b]; i != 0; i = index.next[i]) {
@@ -219,19 +232,33 @@ bool index_find(const symbol_index &index, const module_facts &facts, uint32_t a
         e = index.entries[i - 1];
       else if (!symbol_entry(index.dynamic_table.symbols[i], facts, e))
         continue;
-      if (e.start > at)
+      if (e.start > at) {
+        same.until = same.until < e.start ? same.until : e.start;
         continue;
+      }
       any = true;
+      if (at - e.start >= e.size) {
+        uint64_t end = uint64_t{e.start} + e.size;
+        same.from = same.from > end ? same.from : end;
+        continue;
+      }
       bool better =
           !found || e.start > best.start || (e.start == best.start && (best.name & is_local) > (e.name & is_local));
-      if (at - e.start < e.size && better) {
+      if (better) {
         best = e;
         found = true;
       }
     }
     // What starts in an earlier bucket lies behind what starts in this one.
-    if (any || b == 0)
-      return found;
+    if (!any && b != 0)
+      continue;
+    if (!found)
+      return false;
+    uint64_t end = uint64_t{best.start} + best.size;
+    same.from = same.from > best.start ? same.from : best.start;
+    same.until = same.until < end ? same.until : end;
+    range_cut(index, at, same);
+    return true;
   }
 }
 
@@ -277,16 +304,19 @@ bool symbol_find(const module_facts &facts, uintptr_t address, symbol &found) {
     return false;
   const symbol_index *index = index_of(facts);
   entry e{};
-  if (!index || !index_find(*index, facts, uint32_t(address - facts.start), e))
+  range same;
+  if (!index || !index_find(*index, facts, uint32_t(address - facts.start), e, same))
     return false;
   // Where the file is another one by now, what was read of it says nothing: then once more.
   if (!name_copy(*index, facts, e.name & ~is_local, found) &&
       (!index->file.count || !(index = index_anew(facts)) ||
-       !index_find(*index, facts, uint32_t(address - facts.start), e) ||
+       !index_find(*index, facts, uint32_t(address - facts.start), e, same) ||
        !name_copy(*index, facts, e.name & ~is_local, found)))
     return false;
   found.start = facts.start + e.start;
   found.size = e.size;
+  found.from = facts.start + same.from;
+  found.until = facts.start + same.until;
   return true;
 }
 

@@ -16,7 +16,8 @@ namespace m9 {
 struct symbol {
   uintptr_t start;
   size_t size;
-  char name[256]; // as it is in the file (mangled), cut to fit
+  uintptr_t from, until; // addresses of which all has been said, too: the same symbol covers those in between
+  char name[256];        // as it is in the file (mangled), cut to fit
 };
 
 // For a return address, ask for the byte before it. False: no symbol covers the address. Of several that do, the one

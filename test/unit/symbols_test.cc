@@ -112,6 +112,27 @@ TEST_CASE("a module that takes another's place", "[symbols]") {
   CHECK(m9::symbols_bytes() == bytes);
 }
 
+TEST_CASE("what is found holds for all addresses in between", "[symbols]") {
+  const m9::module_facts facts = facts_of(address_in("libstdc++.so.6", "_Znwm"));
+  std::mt19937_64 random(9);
+  m9::symbol found, other;
+  unsigned compared = 0;
+  for (unsigned i = 0; i < 20000; i++) {
+    const uintptr_t address = facts.start + random() % (facts.end - facts.start);
+    if (!m9::symbol_find(facts, address, found))
+      continue;
+    REQUIRE((found.from <= address && address < found.until));
+    REQUIRE((found.from >= found.start && found.until <= found.start + found.size));
+    for (const uintptr_t at : {found.from, found.until - 1, found.from + random() % (found.until - found.from)}) {
+      REQUIRE(m9::symbol_find(facts, at, other));
+      REQUIRE(other.start == found.start);
+      REQUIRE(std::strcmp(other.name, found.name) == 0);
+    }
+    compared++;
+  }
+  CHECK(compared > 1000);
+}
+
 TEST_CASE("a file that is cut short, replaced or gone", "[symbols]") {
   m9::module_facts facts = facts_of(uintptr_t(&only_the_file_knows));
   const std::string copy = temporary("symbols_test.");
