@@ -34,22 +34,30 @@ uint64_t chain_place(call_frame f, uint64_t zone_key) {
   walk_record walk{};
   walk.first = caller;
   uint64_t pointer = walk_register; // where rbp stands
-  uint64_t own = site_look_up(caller + zone_key);
-  for (uint32_t depth = own & place_ends ? chain_depth : 1; depth < chain_depth; depth++) {
-    uint64_t frame = site_look(caller + frame_key);
-    if (frame == 0)
-      return 0;
-    if (!(frame & frame_wrapper))
+  uint64_t first_step = no_step;
+  unsigned steps = 0;
+  uint64_t place = site_look_up(caller + zone_key); // malloc has asked the direct table
+  for (uint32_t depth = place & place_ends ? chain_depth : 1; depth < chain_depth; depth++) {
+    uint64_t frame = site_look_up(caller + frame_key);
+    if (frame == 0) {
+      place = site_look_up(caller + zone_key);
+      if (!(place & place_ends))
+        return 0;
       break;
+    }
     if (!chain_step(frame, f, stack_readable)) {
       walk.drop(); // it ends here this time
       break;
     }
+    if (steps++ == 0)
+      first_step = ((frame & frame_offset_mask) - 8) | (frame & frame_by_rbp ? one_up_by_rbp : 0);
     caller = f.caller();
     walk_add(walk, frame, f, from.cfa, pointer);
   }
-  uint64_t place = own & place_ends ? own : site_look(caller + zone_key);
-  if (place)
+  if (!(place & place_ends))
+    place = site_look_up(caller + zone_key);
+  bool near = (place & place_ends) && steps <= 1;
+  if (place && !(near && site_promote(from.caller(), first_step, caller, zone_key, place)))
     walk_remember(walk, from, zone_key, place, generation);
   return place;
 }
@@ -93,17 +101,34 @@ bool frame_name(uintptr_t caller, frame_facts &facts) M9_REQUIRES(malloc_mtx) {
   return true;
 }
 
-// What there is to know of a return address. Where it lies in a function without a name, its caller is looked at too:
-// who calls that may tell what it is.
-uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(malloc_mtx) {
+// Where functions lie that were last seen to be no wrappers: half of all new call sites are in one of them.
+constexpr unsigned plain_most = 4;
+struct {
+  uintptr_t from, until;
+} plain[plain_most]; // (t)
+unsigned plain_next; // (t)
+
+bool plain_known(uintptr_t address) M9_REQUIRES(malloc_mtx) {
+  for (const auto &p : plain)
+    if (address >= p.from && address < p.until)
+      return true;
+  return false;
+}
+
+// The step past a return address, if it lies in a wrapper; else 0. Where it lies in a function without a name, its
+// caller is looked at too: who calls that may tell what it is.
+uint64_t wrapper_step(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(malloc_mtx) {
   static frame_facts own, above; // too large for a small stack; under the lock
-  if (!frame_name(caller, own))
-    return frame_known;
+  if (plain_known(caller - 1) || !frame_name(caller, own))
+    return 0;
   const rule *r = rules_count ? rule_for(own.frame.module->path, own.frame.name) : nullptr;
-  if (r && r->type.data)
-    return frame_known; // whatever it is, the user has a name for it
-  if (!r && own.frame.name && !wrapper_name(own.frame.name))
-    return frame_known; // most are; how to step past it is of no use
+  bool has_type = r && r->type.data; // whatever it is, the user has a name for it
+  if (own.frame.name && (has_type || (!r && !wrapper_name(own.frame.name)))) {
+    plain[plain_next++ % plain_most] = {own.name.from, own.name.until};
+    return 0; // most are; how to step past it is of no use
+  }
+  if (has_type)
+    return 0;
   unwind_function function{};
   unwind_step step = unwind_find(caller, function);
   own.frame.start = function.start;
@@ -113,35 +138,41 @@ uint64_t frame_judge(uintptr_t caller, call_frame f, bool first) M9_REQUIRES(mal
     heap_note_add(heap_note::steps_unknown);
   stack_forget();
   if (!packed || !chain_step(packed, f, stack_readable))
-    return frame_known;
+    return 0;
   bool has_caller = unwind_follows_call(f.caller());
   if (!has_caller && !generated_code(f.caller()))
-    return frame_known; // a table that leads to what is no code is not believed again
+    return 0; // a table that leads to what is no code is not believed again
   has_caller = has_caller && !own.frame.name && frame_name(f.caller(), above);
-  return r || wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : frame_known;
+  return r || wrapper_passes(own.frame, has_caller ? &above.frame : nullptr, first) ? packed : 0;
 }
 
 } // namespace
 
-uintptr_t chain_caller_find(call_frame f) {
+chain_end chain_end_find(call_frame f) {
   uintptr_t caller = f.caller();
   for (uint32_t depth = 1; depth < chain_depth_find; depth++) {
     uint64_t key = caller + frame_key;
-    uint64_t frame = site_look(key);
+    uint64_t frame = site_look_up(key);
     if (!frame) {
-      frame = frame_judge(caller, f, depth == 1);
-      site_insert(key, frame, (frame & frame_wrapper) != 0);
+      if (malloc_type_ends_chains(caller) || (frame = wrapper_step(caller, f, depth == 1)) == 0)
+        return {caller, true};
+      site_insert(key, frame, false);
     }
     call_frame up = f;
-    if (!(frame & frame_wrapper) || !chain_step(frame, up, stack_readable))
-      return caller;
+    if (!chain_step(frame, up, stack_readable))
+      return {caller, false};
     uintptr_t above = up.caller();
-    if (!site_look(above + frame_key) && !unwind_follows_call(above))
-      return caller; // no code that a module has: the chain ends where it is sure
+    if (!site_look_up(above + frame_key) && !unwind_follows_call(above))
+      return {caller, false}; // no code that a module has: the chain ends where it is sure
     f = up;
     caller = above;
   }
-  return caller;
+  return {caller, chain_depth_find == 1 || malloc_type_ends_chains(caller)};
+}
+
+void chains_forget() {
+  for (auto &p : plain)
+    p = {0, 0};
 }
 
 } // namespace m9

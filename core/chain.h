@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Who wanted the memory: up the stack from malloc, past allocation wrappers, to the first function that is none. What
-// is known of a return address (is it in a wrapper, and how to step to its caller) is read once, and kept in the
-// call-site table under a key of its own; a step is then a lookup and a load.
+// is known of a return address is read once. How to step past a wrapper is kept in the call-site table under a key of
+// its own, so that a step is a lookup and a load; that an address is in no wrapper, its type keeps.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@
 
 namespace m9 {
 
-// The place of a frame's entry: bit 63 always; bit 62 for a wrapper, then bit 61: CFA = rbp + K, else rsp + K; bits 0
-// to 19: K; bits 20 to 39: where rbp was saved, in bytes below the CFA, 0: it is unchanged.
+// The place of a frame's entry: bit 63 always; bit 62 where a step leads further, then bit 61: CFA = rbp + K, else
+// rsp + K; bits 0 to 19: K; bits 20 to 39: where rbp was saved, in bytes below the CFA, 0: it is unchanged. Only
+// wrappers have one under frame_key; that an address is in none, its site's place says (place_ends).
 constexpr uint64_t frame_known = uint64_t{1} << 63, frame_wrapper = uint64_t{1} << 62, frame_by_rbp = uint64_t{1} << 61;
 constexpr int frame_offset_bits = 20;
 constexpr uint64_t frame_offset_mask = (uint64_t{1} << frame_offset_bits) - 1;
 constexpr uint64_t frame_key = uint64_t{zone_count + 1} << 48 | 0x20;
-constexpr uintptr_t step_most = 65536; // bytes that one step may go up
 
 extern M9_HIDDEN uint32_t chain_depth; // frames looked at, at most; 1: return addresses as they are (i)
-extern uint32_t chain_depth_find;      // the same of chain_caller_find (i)
+extern uint32_t chain_depth_find;      // the same of chain_end_find (i)
 
 // From the frame of a wrapper to its caller's; false: the step leads nowhere. `readable` as stack_readable.
 template <class Readable>
@@ -57,7 +57,15 @@ uint64_t frame_pack(const unwind_step &s);
 // Code that lies in no file: a chain ends below it, and may go on elsewhere.
 bool generated_code(uintptr_t address);
 
-// The return address that a call counts for; looks at what is new.
-uintptr_t chain_caller_find(call_frame f) M9_REQUIRES(malloc_mtx);
+// The return address that a call counts for. `sure`: it lies in no wrapper, so every chain ends there; else this one
+// was as long as chains get, or cannot be followed further this time.
+struct chain_end {
+  uintptr_t caller;
+  bool sure;
+};
+// Looks at what is new.
+chain_end chain_end_find(call_frame f) M9_REQUIRES(malloc_mtx);
+// What is kept of functions does not hold any more.
+void chains_forget() M9_REQUIRES(malloc_mtx);
 
 } // namespace m9

@@ -86,7 +86,12 @@ bool is_early() {
 
 void configure() M9_REQUIRES(start_lock) {
   decay_configure(options.decay_ms);
+  bool other_depth = chain_depth != options.depth;
   chain_depth = chain_depth_find = options.depth;
+  if (other_depth) { // what was found so far is of longer chains
+    locked_inside types(malloc_mtx);
+    sites_forget_all();
+  }
   if (options.stack != 0) { // a chain is named after one of its own frames
     chain_depth_find = options.stack < options.depth ? options.stack : options.depth;
     stacks_start(options.stack);

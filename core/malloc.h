@@ -5,8 +5,9 @@
 //   malloc         small sizes: the zone's part of the key by table; else on to
 //   malloc_medium  by logarithm; else on to slow (cold)
 //   malloc_from    key = call site + zone -> cell and tag, by the direct table; else on to
-//   malloc_walk    up the stack past wrappers, as the last time; else step by step, or all of it (stack:N);  first
-//                  sight: slow (cold)
+//   malloc_walk    one step up, by the direct table; else further past wrappers, as the last time; else step by step,
+//   or
+//                  all of it (stack:N);  first sight: slow (cold)
 //   malloc_at      pop_and_count; stamp the tag; address = base + index * size.  Empty cache: refill (cold)
 //   free           zone by address -> index -> tag -> push_and_count
 //                    full cache: free_full (cold);  anything odd, and all else: free_slow (cold)
@@ -55,10 +56,15 @@ template <class Kind> [[gnu::noinline]] static void *malloc_walk_far(uint64_t zo
       return malloc_at<Kind>(zone_key, place);
   return Kind::slow(size, f);
 }
-template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, call_frame f) {
+template <class Kind> [[gnu::noinline]] static void *malloc_walk_on(uint64_t zone_key, size_t size, call_frame f) {
   if (uint64_t place = walk_known(f, zone_key)) [[likely]]
     return malloc_at<Kind>(zone_key, place);
   return malloc_walk_far<Kind>(zone_key, size, f);
+}
+template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, call_frame f) {
+  if (const site *s = site_one_up(f, zone_key)) [[likely]]
+    return malloc_at<Kind>(zone_key, zone_key_zone(zone_key), site_cell(*s), site_stamp(*s));
+  return malloc_walk_on<Kind>(zone_key, size, f);
 }
 
 template <class Kind, class Where>

@@ -2,6 +2,7 @@
 #include "core/malloc_type.h"
 
 #include "core/cell.h"
+#include "core/chain.h"
 #include "core/live_index.h"
 #include "core/meta.h"
 #include "core/module.h"
@@ -33,6 +34,13 @@ void hash_put(malloc_type_internal &t) M9_REQUIRES(malloc_mtx) {
   auto *&bucket = hash_buckets[hash_of(t.address, hash_size)];
   t.next_in_hash = bucket;
   bucket = &t;
+}
+
+malloc_type_internal *hash_find(uintptr_t address) M9_REQUIRES(malloc_mtx) {
+  auto *t = hash_size ? hash_buckets[hash_of(address, hash_size)] : nullptr;
+  while (t && (t->address != address || t->gone))
+    t = t->next_in_hash;
+  return t;
 }
 
 bool hash_grow() M9_REQUIRES(malloc_mtx) {
@@ -140,12 +148,21 @@ malloc_type *malloc_type_make_stack(malloc_type &site, uint32_t node) {
   return t;
 }
 
+void malloc_type_note_end(malloc_type &t, uintptr_t caller, bool sure) {
+  if (sure && t.ks_handle->address == caller) // else it is one of many sites
+    t.ks_handle->ends_chains = true;
+}
+
+bool malloc_type_ends_chains(uintptr_t caller) {
+  const malloc_type_internal *t = hash_find(caller);
+  return t && t->ends_chains;
+}
+
 malloc_type *malloc_type_of(uintptr_t caller) {
   if (types_count.load(std::memory_order_relaxed) >= hash_size && !hash_grow())
     return nullptr;
-  for (malloc_type_internal *t = hash_buckets[hash_of(caller, hash_size)]; t; t = t->next_in_hash)
-    if (t->address == caller && !t->gone)
-      return t->type;
+  if (const malloc_type_internal *known = hash_find(caller))
+    return known->type;
   uint32_t number = module_number(caller);
   module *m = number == modules_none ? nullptr : module_get(number);
   if (m && rules_count != 0)
@@ -172,6 +189,7 @@ void malloc_types_abandon() M9_UNCHECKED { // its owner does not exist here
   for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t))
     n++;
   types_count.store(n, std::memory_order_relaxed);
+  chains_forget();
   hash_buckets = nullptr;
   hash_size = 0;
   do

@@ -39,6 +39,7 @@ struct malloc_type_internal {
   uint32_t number;                         // in order of creation (i)
   bool gone;                               // its module was unloaded: another may have the address (t)
   bool ruled;                              // made by a rule of the user's: for many sites (i)
+  bool ends_chains;                        // its site lies in no wrapper (t)
   bool named;                              // ks_shortdesc has all that dynamic symbols give (t)
   malloc_type_internal *next_in_hash;      // (t)
   struct malloc_type *type;                // (i)
@@ -61,6 +62,10 @@ extern std::atomic<malloc_type *> kmemstatistics;
 
 // The type of a call site, made if it is new; nullptr only without memory.
 malloc_type *malloc_type_of(uintptr_t caller) M9_REQUIRES(malloc_mtx);
+// `sure`: chains that lead to the site, which is the type's, end there.
+void malloc_type_note_end(malloc_type &t, uintptr_t caller, bool sure) M9_REQUIRES(malloc_mtx);
+// Whether a call site is known that chains end at.
+bool malloc_type_ends_chains(uintptr_t caller) M9_REQUIRES(malloc_mtx);
 // One more type of a site, for one chain that leads to it; nullptr only without memory.
 malloc_type *malloc_type_make_stack(malloc_type &site, uint32_t node) M9_REQUIRES(malloc_mtx);
 // The type that sites share when tags or memory ran out.

@@ -27,6 +27,7 @@ rule_text text_of(const char *s) { return s ? rule_text{s, text_length(s)} : rul
 void types_take_over() M9_REQUIRES(malloc_mtx) {
   for (malloc_type *t = malloc_type_next(nullptr); t; t = malloc_type_next(t)) {
     malloc_type_internal &i = *t->ks_handle;
+    i.ends_chains = false;
     if (i.address == 0 || i.gone || i.module == modules_none)
       continue;
     malloc_type *named = rule_type_of(i.address, module_get(i.module)->facts.path);

@@ -19,18 +19,32 @@ namespace {
 constexpr uint64_t entries_first = 512, entries_most = uint64_t{1} << 20;
 uint64_t entries_used; // (t)
 
+uint64_t site_key(const site &s) {
+  return std::atomic_ref(const_cast<uint64_t &>(s.key)).load(std::memory_order_relaxed);
+}
+bool site_free(const site &s, uint64_t key) {
+  uint64_t has = site_key(s);
+  return has == 0 || has == key;
+}
+
 bool site_publish(site &s, uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx) {
-  if (s.key != 0)
+  if (!site_free(s, key))
     return false;
-  s.place = place;
+  std::atomic_ref(s.place).store(place, std::memory_order_relaxed);
   std::atomic_ref(s.key).store(key, std::memory_order_release); // pairs with site_look_up; the fast path's loads
   return true;                                                  // are in order by the machine
 }
 
-bool site_put(uint64_t base, uint64_t mask, uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx) {
-  for (unsigned i = 0; i < site_probes; i++)
-    if (site_publish(site_probe(base, mask, key, i), key, place))
+// False: there is no slot for it. Counts it in `used` if it is new.
+bool site_put(uint64_t base, uint64_t mask, uint64_t key, uint64_t place, uint64_t &used) M9_REQUIRES(malloc_mtx) {
+  for (unsigned i = 0; i < site_probes; i++) {
+    site &s = site_probe(base, mask, key, i);
+    bool fresh = s.key == 0;
+    if (site_publish(s, key, place)) {
+      used += fresh;
       return true;
+    }
+  }
   return false;
 }
 
@@ -50,7 +64,7 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
   for (uint64_t at = 0; old_base && at <= old_mask; at += sizeof(site)) {
     const site &s = *reinterpret_cast<site *>(old_base + at);
     if (s.key != 0)
-      entries_used += site_put(base, mask, s.key, s.place);
+      site_put(base, mask, s.key, s.place, entries_used);
   }
   sites.base.store(base, std::memory_order_relaxed);
   sites.mask.store(mask, std::memory_order_release); // after the base: see site_table
@@ -60,6 +74,8 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
 bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
   if (s.key == 0)
     return false;
+  if (s.key & key_one_up)
+    return module_was_unloaded((s.key & ~key_one_up) - zone_keys.of_class[(s.key & ~key_one_up) >> 48]);
   if (s.place & frame_known)
     return module_was_unloaded(s.key - (s.key > step_key ? step_key : frame_key));
   const cell_info *info = cell_find(place_cell(s.place));
@@ -71,6 +87,7 @@ bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
 // Which entries: all, or those that no longer hold.
 template <class Which> void sites_forget(Which which) M9_REQUIRES(malloc_mtx) {
   walks_forget();
+  chains_forget();
   auto forget = [](site &s) { std::atomic_ref(s.key).store(0, std::memory_order_release); };
   for (site &s : lookups.direct)
     if (which(s))
@@ -94,10 +111,9 @@ void site_insert(uint64_t key, uint64_t place, bool direct) {
   if (entries_used * 2 >= entries && entries < entries_most)
     table_grow();
   for (int tries = 0; tries < 2; tries++) {
-    if (site_put(sites.base.load(std::memory_order_relaxed), sites.mask.load(std::memory_order_relaxed), key, place)) {
-      entries_used++;
+    if (site_put(sites.base.load(std::memory_order_relaxed), sites.mask.load(std::memory_order_relaxed), key, place,
+                 entries_used))
       return;
-    }
     if (!table_grow())
       return; // it stays out, and is found through its type each time
   }
@@ -133,6 +149,16 @@ uint64_t site_of_type(malloc_type_internal &t, unsigned zone) {
   return place;
 }
 
+// As malloc finds it.
+uint64_t place_known(call_frame f, uint64_t zone_key) {
+  if (const site &s = site_direct(f.caller() + zone_key); s.key == f.caller() + zone_key)
+    return s.place;
+  if (const site *s = site_one_up(f, zone_key))
+    return s->place;
+  uint64_t place = walk_known(f, zone_key);
+  return place ? place : chain_place(f, zone_key);
+}
+
 } // namespace
 
 uint64_t site_find(call_frame frame, unsigned zone) {
@@ -144,21 +170,35 @@ uint64_t site_find(call_frame frame, unsigned zone) {
     return place ? place : stack_find(frame, zone);
   }
   uint64_t zone_key = zone_keys.of_class[zone];
-  if (uint64_t place = chain_place(frame, zone_key))
+  if (uint64_t place = place_known(frame, zone_key))
     return place;
   locked guard(malloc_mtx);
-  uintptr_t caller = chain_caller_find(frame);
+  const auto [caller, sure] = chain_end_find(frame);
   malloc_type *t = malloc_type_of(caller);
   uint64_t cell = t || (t = malloc_type_other()) ? cell_for(*t, zone) : 0;
   if (!cell)
     return 0;
   uint64_t place = place_of(cell_tag(zone, cell), cell);
-  // A chain may end at a wrapper this time, and above it the next: malloc must not find that one at once.
-  uint64_t judged = site_look(caller + frame_key);
-  bool wrapper = judged & frame_wrapper;
-  if (site_look(caller + zone_key) == 0) // else another thread was faster
-    site_insert(caller + zone_key, judged && !wrapper ? place | place_ends : place, !wrapper);
+  malloc_type_note_end(*t, caller, sure);
+  if (sure)
+    place |= place_ends;
+  if (site_look_up(caller + zone_key) != place) // else another thread was faster
+    site_insert(caller + zone_key, place, false);
   return place;
+}
+
+bool site_promote(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t zone_key, uint64_t place) {
+  uint64_t key = caller + zone_key, first = wrapper + zone_key;
+  site *slot = &site_direct(key), &step_slot = site_direct(first);
+  if (step != no_step && !site_free(*slot, key))
+    slot = &site_beside(*slot);
+  if (!site_free(*slot, key) || (step != no_step && !site_free(step_slot, first | key_one_up)))
+    return false;
+  if (site_key(*slot) == key && (step == no_step || site_key(step_slot) == (first | key_one_up)))
+    return true; // this call could not make the step by it
+  locked guard(malloc_mtx);
+  return site_look_up(key) == place && site_publish(*slot, key, place) &&
+         (step == no_step || site_publish(step_slot, first | key_one_up, step));
 }
 
 void sites_forget_gone() { sites_forget(is_gone); }

@@ -2,8 +2,8 @@
 //
 // The call-site table: (return address, size class) -> cell and tag. A cache of what the types know, in two levels: a
 // small direct table of fixed place and size, which the fast path reads without any load but the entry's, and behind it
-// an open hash that has room for all. Entries are published by their key and never change while they stand; a hash that
-// fills is replaced by a larger one and stays readable.
+// an open hash that has room for all. Entries are published by their key, and for one key mean the same while they
+// stand; a hash that fills is replaced by a larger one and stays readable.
 #pragma once
 
 #include <atomic>
@@ -19,9 +19,16 @@ namespace m9 {
 
 struct site {
   uint64_t key;   // site_key(); 0: free. Written last (t)
-  uint64_t place; // stamp << 32 | cell, and place_ends (i)
+  uint64_t place; // stamp << 32 | cell, and place_ends once that is known
 };
 constexpr uint64_t place_ends = uint64_t{1} << 60; // of a return address in no wrapper: every walk ends there
+// With this in the key, an entry of the direct table is a step: the return address lies in a wrapper, a caller of which
+// was in none. The place says where the caller's return address stands: so many bytes above the canonical frame
+// address, or above rbp.
+constexpr uint64_t key_one_up = uint64_t{1} << 63;
+constexpr uint64_t one_up_by_rbp = 1; // the rest is a multiple of 8
+constexpr uint64_t no_step = ~uint64_t{0};
+constexpr uintptr_t step_most = 65536; // bytes that one step may go up
 constexpr int site_shift = 4;
 static_assert(sizeof(site) == 1 << site_shift); // masks count in bytes
 
@@ -117,10 +124,41 @@ inline uint64_t site_look_up(uint64_t key) {
   return 0;
 }
 
+// A site's other slot, where that of its own is another's; only who comes by a step looks there.
+inline site &site_beside(site &s) { return *reinterpret_cast<site *>(reinterpret_cast<uintptr_t>(&s) ^ sizeof(site)); }
+
+// The site of a call that is one step above its wrapper, where both have slots in the direct table; else nullptr. Calls
+// nothing.
+[[gnu::always_inline]] inline const site *site_one_up(call_frame f, uint64_t zone_key) {
+  lookup_tables &tables = *reinterpret_cast<lookup_tables *>(opaque(reinterpret_cast<uintptr_t>(&lookups)));
+  uint64_t key = f.caller() + zone_key;
+  const site &step = site_direct(tables, key);
+  if (step.key != (key | key_one_up))
+    return nullptr;
+  uintptr_t at = f.cfa + step.place;
+  if (step.place & one_up_by_rbp) {
+    at = f.rbp + step.place - one_up_by_rbp;
+    if (((at - f.cfa) & ~uintptr_t{step_most - 8}) != 0) [[unlikely]]
+      return nullptr;
+  }
+  if (!stack_known(at, f.cfa)) [[unlikely]]
+    return nullptr;
+  key = *reinterpret_cast<const uintptr_t *>(at) + zone_key;
+  site &s = site_direct(tables, key);
+  if (s.key == key) [[likely]]
+    return &s;
+  const site &beside = site_beside(s);
+  return beside.key == key ? &beside : nullptr;
+}
+
 // For slow paths: looks, and makes the type, the cell and the entry when the site is new. 0: no memory at all.
 uint64_t site_find(call_frame frame, unsigned zone);
 
-// Adds an entry that is not there yet; `direct`: to the direct table too, where its slot is free.
+// Gives a site that allocates again a slot of the direct table; `step`: what the entry of a wrapper, one step below, is
+// to say, or no_step. False: the slots are taken.
+bool site_promote(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t zone_key, uint64_t place);
+
+// Adds an entry, or replaces its place; `direct`: to the direct table too, where its slot is free.
 void site_insert(uint64_t key, uint64_t place, bool direct) M9_REQUIRES(malloc_mtx);
 
 bool sites_start();

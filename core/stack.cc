@@ -171,8 +171,11 @@ uint64_t stack_find(call_frame f, unsigned zone) {
   frames_collect(f, found);
   if (const stack_entry *e = entry_find(found))
     return e->place; // another thread was faster, or it was only not sure
-  malloc_type *site = malloc_type_of(chain_caller_find(f));
+  const chain_end end = chain_end_find(f);
+  malloc_type *site = malloc_type_of(end.caller);
   malloc_type *t = site;
+  if (site)
+    malloc_type_note_end(*site, end.caller, end.sure);
   // One type for all of JIT code, and for what a rule names.
   if (site && site->ks_handle->address != 0 && !(t = type_of(found, *site))) {
     heap_note_add(heap_note::chains_folded);

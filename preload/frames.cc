@@ -8,12 +8,15 @@
 using namespace m9;
 
 extern "C" {
-void *m9_walked_libc(uint64_t zone_key, size_t size, call_frame f) { return malloc_walk<libc_kind>(zone_key, size, f); }
-void *m9_walked_new(uint64_t zone_key, size_t size, call_frame f) {
-  return malloc_walk<new_kind<true>>(zone_key, size, f);
+// A call_frame in its two registers: gcc 12 makes one vector of the structure, by way of the stack.
+void *m9_walked_libc(uint64_t zone_key, size_t size, uintptr_t cfa, uintptr_t rbp) {
+  return malloc_walk<libc_kind>(zone_key, size, {cfa, rbp});
 }
-void *m9_walked_nothrow(uint64_t zone_key, size_t size, call_frame f) {
-  return malloc_walk<new_kind<false>>(zone_key, size, f);
+void *m9_walked_new(uint64_t zone_key, size_t size, uintptr_t cfa, uintptr_t rbp) {
+  return malloc_walk<new_kind<true>>(zone_key, size, {cfa, rbp});
+}
+void *m9_walked_nothrow(uint64_t zone_key, size_t size, uintptr_t cfa, uintptr_t rbp) {
+  return malloc_walk<new_kind<false>>(zone_key, size, {cfa, rbp});
 }
 M9_HIDDEN void *m9_slowly_libc(size_t size, call_frame f) { return libc_kind::slow(size, f); }
 M9_HIDDEN void *m9_slowly_new(size_t size, call_frame f) { return new_kind<true>::slow(size, f); }

@@ -30,9 +30,9 @@ inline void *or_enomem(void *p) {
 // preload/frames.cc. Those that take a return_address are to be jumped to by the exported functions themselves, which
 // they are as these need no stack. malloc_walk stands there once, as the linker may not discard its rseq section.
 extern "C" {
-M9_HIDDEN void *m9_walked_libc(uint64_t zone_key, size_t size, call_frame);
-M9_HIDDEN void *m9_walked_new(uint64_t zone_key, size_t size, call_frame);
-M9_HIDDEN void *m9_walked_nothrow(uint64_t zone_key, size_t size, call_frame);
+M9_HIDDEN void *m9_walked_libc(uint64_t zone_key, size_t size, uintptr_t cfa, uintptr_t rbp);
+M9_HIDDEN void *m9_walked_new(uint64_t zone_key, size_t size, uintptr_t cfa, uintptr_t rbp);
+M9_HIDDEN void *m9_walked_nothrow(uint64_t zone_key, size_t size, uintptr_t cfa, uintptr_t rbp);
 M9_HIDDEN void *m9_walk_libc(uint64_t zone_key, size_t size, return_address);
 M9_HIDDEN void *m9_walk_new(uint64_t zone_key, size_t size, return_address);
 M9_HIDDEN void *m9_walk_nothrow(uint64_t zone_key, size_t size, return_address);
@@ -43,7 +43,9 @@ M9_HIDDEN void *m9_slow_nothrow(size_t size, return_address);
 
 struct libc_kind {
   static void *walk(uint64_t zone_key, size_t size, return_address r) { return m9_walk_libc(zone_key, size, r); }
-  static void *walk(uint64_t zone_key, size_t size, call_frame f) { return m9_walked_libc(zone_key, size, f); }
+  static void *walk(uint64_t zone_key, size_t size, call_frame f) {
+    return m9_walked_libc(zone_key, size, f.cfa, f.rbp);
+  }
   static void *slow(size_t size, return_address r) { return m9_slow_libc(size, r); }
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, call_frame f) { return or_enomem(malloc_slow(size, f)); }
   [[gnu::noinline, gnu::cold]] static void *refill(unsigned c, uint64_t cell) {
@@ -76,7 +78,7 @@ template <bool throws> struct new_kind {
     return throws ? m9_walk_new(zone_key, size, r) : m9_walk_nothrow(zone_key, size, r);
   }
   static void *walk(uint64_t zone_key, size_t size, call_frame f) {
-    return throws ? m9_walked_new(zone_key, size, f) : m9_walked_nothrow(zone_key, size, f);
+    return throws ? m9_walked_new(zone_key, size, f.cfa, f.rbp) : m9_walked_nothrow(zone_key, size, f.cfa, f.rbp);
   }
   static void *slow(size_t size, return_address r) { return throws ? m9_slow_new(size, r) : m9_slow_nothrow(size, r); }
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, call_frame f) {

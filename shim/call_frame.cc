@@ -7,14 +7,13 @@
 #include "shim/syscall.h"
 
 namespace m9 {
+
+__attribute__((tls_model("initial-exec"))) constinit thread_local uint64_t stack_pages = 0;
+
 namespace {
 
 constexpr uintptr_t page_shift = stack_page_shift;
-constexpr uint64_t count_bits = 20;
-
-// Stack pages of this thread that were found mapped: the number of the first << count_bits | how many. One word, as a
-// signal handler may come in between. Above a live frame, they stay mapped as long as that frame is live.
-__attribute__((tls_model("initial-exec"))) thread_local uint64_t known;
+constexpr uint64_t count_bits = stack_count_bits;
 
 // The kernel copies the set before it finds that there is no such operation.
 bool page_readable(uintptr_t page) {
@@ -24,11 +23,11 @@ bool page_readable(uintptr_t page) {
 
 } // namespace
 
-void stack_forget() { known = 0; }
+void stack_forget() { stack_pages = 0; }
 
 bool stack_readable_beyond(uintptr_t address, uintptr_t below) {
   uintptr_t from = below >> page_shift, to = (address + 7) >> page_shift;
-  uint64_t seen = known;
+  uint64_t seen = stack_pages;
   uintptr_t first = seen >> count_bits, last = first + (seen & ((1 << count_bits) - 1));
   bool continues = first <= from && from < last;
   for (uintptr_t page = continues ? last : from + 1; page <= to; page++)
@@ -37,7 +36,7 @@ bool stack_readable_beyond(uintptr_t address, uintptr_t below) {
   first = continues ? first : from;
   last = continues && last > to ? last : to + 1;
   if (last - first < uintptr_t{1} << count_bits)
-    known = first << count_bits | (last - first);
+    stack_pages = first << count_bits | (last - first);
   return true;
 }
 

@@ -35,7 +35,21 @@ struct return_address {
 constexpr uintptr_t stack_page_shift = 12; // of the smallest page; larger ones are several
 bool stack_readable_beyond(uintptr_t address, uintptr_t below);
 inline bool stack_readable(uintptr_t address, uintptr_t below) {
-  return (address + 7) >> stack_page_shift == below >> stack_page_shift || stack_readable_beyond(address, below);
+  return ((address + 7) ^ below) >> stack_page_shift == 0 || stack_readable_beyond(address, below);
+}
+
+// Stack pages of this thread that were found mapped: the number of the first << 20 | how many. One word, as a signal
+// handler may come in between. Above a live frame, they stay mapped as long as that frame is live.
+constexpr int stack_count_bits = 20;
+__attribute__((tls_model("initial-exec"), visibility("hidden"))) extern constinit thread_local uint64_t stack_pages;
+
+// The same where it is known, without asking the kernel: for an address that may not be the stack's.
+inline bool stack_known(uintptr_t address, uintptr_t below) {
+  if (((address + 7) ^ below) >> stack_page_shift == 0) [[likely]]
+    return true;
+  uintptr_t start = stack_pages >> stack_count_bits << stack_page_shift;
+  uintptr_t bytes = (stack_pages & ((1 << stack_count_bits) - 1)) << stack_page_shift;
+  return below - start < bytes && address + 7 - start < bytes;
 }
 
 // The next answer is the kernel's: what is known may be of a larger stack that was here before. A table that tells the

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Sites one step above a wrapper, in the direct table: found only where the step leads to them, wherever it may lead;
+// two to a slot; and forgotten with what they lie in.
+#include <sys/mman.h>
+
+#include <catch2/catch.hpp>
+
+#include <array>
+#include <exception>
+
+#include "core/cell.h"
+#include "core/chain.h"
+#include "core/heap.h"
+#include "core/malloc_type.h"
+#include "core/module.h"
+#include "core/site.h"
+
+using namespace m9;
+
+namespace {
+
+constexpr unsigned zone_tested = 3;
+constexpr uint64_t zone_key = zone_keys.of_class[zone_tested];
+
+// Return addresses, all in this program: of the same slot in the direct table when `n` is the same.
+uintptr_t address_of(unsigned n, unsigned slot) {
+  uintptr_t here = reinterpret_cast<uintptr_t>(&address_of) & ~uintptr_t{0xffff};
+  return here + uintptr_t{n} * 0x10000 + slot * sizeof(site);
+}
+
+// A call from a wrapper: `words` above where its frame begins stands who called the wrapper.
+struct stack {
+  alignas(4096) std::array<uintptr_t, 64> words{};
+  stack(uintptr_t wrapper, unsigned above, uintptr_t caller) {
+    words[1] = wrapper;
+    words[2 + above] = caller;
+  }
+  call_frame frame(int rbp_above = 0) const {
+    return {reinterpret_cast<uintptr_t>(&words[2]), reinterpret_cast<uintptr_t>(&words[2]) + uintptr_t(rbp_above) * 8};
+  }
+};
+
+uint64_t add(uintptr_t caller) M9_REQUIRES(malloc_mtx) {
+  uint64_t cell = cell_for(*malloc_type_of(caller), zone_tested);
+  uint64_t place = place_of(cell_tag(zone_tested, cell), cell) | place_ends;
+  site_insert(caller + zone_key, place, false);
+  return place;
+}
+
+uint64_t added(uintptr_t caller) {
+  heap_enter();
+  locked guard(malloc_mtx);
+  return add(caller);
+}
+
+uint64_t found(call_frame f) {
+  const site *s = site_one_up(f, zone_key);
+  return s ? s->place : 0;
+}
+
+// As malloc does: what is known of this call, and if it is nothing, what can be found.
+struct seen {
+  uint64_t at_once, on_the_way, at_last;
+};
+[[gnu::noinline, gnu::noclone]] seen allocates(bool slowly) {
+  const auto *frame = static_cast<const uintptr_t *>(__builtin_frame_address(0));
+  call_frame f{reinterpret_cast<uintptr_t>(frame + 2), *frame};
+  seen s{found(f), 0, 0};
+  if (slowly || (!s.at_once && !(s.on_the_way = chain_place(f, zone_key))))
+    s.at_last = site_find(f, zone_tested);
+  return s;
+}
+volatile int after;
+extern "C" [[gnu::noinline, gnu::noclone]] seen xmalloc(bool slowly) { // a wrapper by its name
+  seen s = allocates(slowly);
+  after = 1;
+  return s;
+}
+[[gnu::noinline, gnu::noclone]] seen wants_memory(bool slowly = false) {
+  seen s = xmalloc(slowly);
+  after = 2;
+  return s;
+}
+
+} // namespace
+
+TEST_CASE("a site gets its slot when it allocates for the second time", "[one-up]") {
+  heap_enter();
+  std::array<seen, 4> calls{};
+  for (seen &s : calls)
+    s = wants_memory(); // one site
+  const uint64_t place = calls[0].at_last;
+  REQUIRE((place & place_ends) != 0);
+  CHECK((calls[0].at_once == 0 && calls[0].on_the_way == 0));
+  CHECK((calls[1].at_once == 0 && calls[1].on_the_way == place));
+  CHECK(calls[2].at_once == place);
+  CHECK(calls[3].at_once == place);
+  const auto wants = reinterpret_cast<uintptr_t>(&wants_memory);
+  const uintptr_t site_address = cell_find(place_cell(place))->type->ks_handle->address;
+  CHECK((site_address > wants && site_address < wants + 256));
+  locked guard(malloc_mtx); // slow paths, too, find it without
+  CHECK(wants_memory(true).at_last == place);
+  CHECK(malloc_type_ends_chains(site_address));
+  CHECK_FALSE(malloc_type_ends_chains(site_address + 1));
+}
+
+TEST_CASE("a site is found one step up", "[one-up]") {
+  const uintptr_t wrapper = address_of(0, 1), caller = address_of(0, 2), other = address_of(0, 3);
+  const uint64_t place = added(caller), place_of_other = added(other);
+  stack s(wrapper, 5, caller), t(wrapper, 5, other), moved(wrapper, 6, caller);
+  CHECK(found(s.frame()) == 0);
+  CHECK_FALSE(site_promote(wrapper, 5 * 8, caller, zone_key, place + 1)); // not what the table has
+  CHECK(found(s.frame()) == 0);
+  REQUIRE(site_promote(wrapper, 5 * 8, caller, zone_key, place));
+  {
+    locked guard(malloc_mtx);
+    REQUIRE(site_promote(wrapper, 5 * 8, caller, zone_key, place)); // once more: nothing is done, and nothing locked
+  }
+  CHECK(found(s.frame()) == place);
+  CHECK(found(t.frame()) == 0); // has no slot yet
+  CHECK(found(moved.frame()) == 0);
+  CHECK(found(stack(other, 5, caller).frame()) == 0); // no wrapper
+  CHECK(site_one_up(s.frame(), zone_keys.of_class[zone_tested + 1]) == nullptr);
+  REQUIRE(site_promote(wrapper, 5 * 8, other, zone_key, place_of_other));
+  CHECK(found(t.frame()) == place_of_other);
+  CHECK(found(s.frame()) == place);
+}
+
+TEST_CASE("a site is found by rbp", "[one-up]") {
+  const uintptr_t wrapper = address_of(1, 5), caller = address_of(1, 6);
+  const uint64_t place = added(caller);
+  stack s(wrapper, 11, caller);
+  REQUIRE(site_promote(wrapper, 8 | one_up_by_rbp, caller, zone_key, place));
+  CHECK(found(s.frame(10)) == place);
+  CHECK(found(s.frame(9)) == 0);
+  CHECK(found(s.frame(11)) == 0);
+  // Nowhere near the stack: nothing is read there.
+  call_frame f = s.frame(10);
+  for (uintptr_t rbp : {uintptr_t{0}, uintptr_t{8}, f.rbp + 1, f.rbp + 4, f.rbp - 12 * 8, f.rbp + 65536, f.rbp - 65536,
+                        ~uintptr_t{0}, uintptr_t{1} << 63, f.rbp ^ uintptr_t{1} << 47})
+    CHECK(found({f.cfa, rbp}) == 0);
+}
+
+TEST_CASE("a step to another page is made where it is known to be there", "[one-up]") {
+  const uintptr_t wrapper = address_of(2, 7), by_rbp = address_of(2, 9), caller = address_of(2, 8);
+  const uint64_t place = added(caller);
+  auto *pages =
+      static_cast<uintptr_t *>(mmap(nullptr, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(pages != MAP_FAILED);
+  auto *at = reinterpret_cast<std::byte *>(pages) + 4096 - 16;
+  call_frame f{reinterpret_cast<uintptr_t>(at), reinterpret_cast<uintptr_t>(at) + 24};
+  pages[509] = wrapper;                                   // right below
+  *reinterpret_cast<uintptr_t *>(f.cfa + 4 * 8) = caller; // on the next page
+  REQUIRE(site_promote(wrapper, 4 * 8, caller, zone_key, place));
+  REQUIRE(site_promote(by_rbp, 8 | one_up_by_rbp, caller, zone_key, place));
+  for (uintptr_t first : {wrapper, by_rbp}) {
+    pages[509] = first;
+    stack_forget();
+    CHECK(found(f) == 0);
+    REQUIRE(stack_readable(f.cfa + 32, f.cfa));
+    CHECK(found(f) == place);
+    if (first == by_rbp) { // what was asked for ends before this
+      *reinterpret_cast<uintptr_t *>(f.cfa + 4 * 8 + 4096) = caller;
+      CHECK(found({f.cfa, f.rbp + 4096}) == 0);
+    }
+    stack_forget();
+    CHECK(found(f) == 0);
+  }
+  // Known to be there, of the page below: this one may be gone.
+  REQUIRE(stack_readable(f.cfa + 32, f.cfa));
+  REQUIRE(mprotect(reinterpret_cast<std::byte *>(pages) + 8192, 4096, PROT_NONE) == 0);
+  pages[1021] = wrapper;
+  f = {f.cfa + 4096, f.rbp + 4096};
+  CHECK(found(f) == 0);
+  munmap(pages, 3 * 4096);
+}
+
+TEST_CASE("two sites share a slot, and no third", "[one-up]") {
+  const uintptr_t wrapper = address_of(3, 20);
+  uint64_t places[3];
+  unsigned n = 0;
+  for (uint64_t &place : places)
+    place = added(address_of(3 + n++, 22));
+  auto promote = [&](unsigned i, uint64_t step) {
+    return site_promote(step ? wrapper : address_of(3 + i, 22), step, address_of(3 + i, 22), zone_key, places[i]);
+  };
+  auto find = [&](unsigned i) { return found(stack(wrapper, 5, address_of(3 + i, 22)).frame()); };
+  REQUIRE(promote(0, 5 * 8));
+  CHECK_FALSE(promote(1, 0)); // malloc itself looks at the slot alone
+  REQUIRE(promote(1, 5 * 8));
+  CHECK_FALSE(promote(2, 5 * 8));
+  CHECK(find(0) == places[0]);
+  CHECK(find(1) == places[1]);
+  CHECK(find(2) == 0);
+  // The wrapper's own slot is another's.
+  CHECK_FALSE(site_promote(address_of(7, 22), 5 * 8, address_of(3, 22), zone_key, places[0]));
+}
+
+TEST_CASE("steps and sites are forgotten", "[one-up]") {
+  const uintptr_t wrapper = address_of(9, 30), caller = address_of(9, 31);
+  uint64_t place = added(caller);
+  stack s(wrapper, 5, caller);
+  auto entries = [] {
+    unsigned n = 0;
+    for (const site &e : lookups.direct)
+      n += e.key != 0;
+    return n;
+  };
+  auto promoted = [&] { return site_promote(wrapper, 5 * 8, caller, zone_key, place) && found(s.frame()) == place; };
+  REQUIRE(promoted());
+  {
+    locked guard(malloc_mtx);
+    sites_forget_gone(); // all of it is still loaded
+    CHECK(found(s.frame()) == place);
+    sites_forget_all();
+  }
+  CHECK(entries() == 0);
+  CHECK(found(s.frame()) == 0);
+  CHECK_FALSE(promoted());
+  REQUIRE(added(caller) == place);
+  REQUIRE(promoted());
+  // A wrapper in another module.
+  const uintptr_t elsewhere = reinterpret_cast<uintptr_t>(&std::terminate);
+  stack t(elsewhere, 7, caller);
+  REQUIRE(site_promote(elsewhere, 7 * 8, caller, zone_key, place));
+  REQUIRE(found(t.frame()) == place);
+  locked guard(malloc_mtx);
+  module *other = module_get(module_number(elsewhere)), *program = module_get(module_number(caller));
+  REQUIRE(other != program);
+  other->unloaded = true;
+  sites_forget_gone();
+  CHECK(found(t.frame()) == 0);
+  CHECK(found(s.frame()) == place);
+  other->unloaded = false;
+  program->unloaded = malloc_type_of(caller)->ks_handle->gone = true;
+  sites_forget_gone();
+  CHECK(entries() == 0);
+  CHECK(found(s.frame()) == 0);
+  program->unloaded = false;
+}
