@@ -18,7 +18,7 @@
 namespace m9 {
 
 struct site {
-  uint64_t key;   // site_key(); 0: free. Written last (t)
+  uint64_t key;   // return address + zone_key; 0: free. Written last (t)
   uint64_t place; // stamp << 32 | cell, and place_ends once that is known
 };
 constexpr uint64_t place_ends = uint64_t{1} << 60; // of a return address in no wrapper: every walk ends there
