@@ -130,7 +130,7 @@ void large_tally(void *context, const extent &e) {
   auto &w = *static_cast<walk *>(context);
   w.r.items++;
   w.t->items[e.tag]++;
-  w.t->bytes[e.tag] += extent_bytes(e);
+  w.t->bytes[e.tag] += extent_counted(e);
 }
 
 void large_check(walk &w) M9_UNCHECKED {

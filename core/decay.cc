@@ -46,7 +46,8 @@ void decay_account_extents(int64_t bytes) { idle_extents.fetch_add(bytes, std::m
 void decay_grew(uint64_t bytes) { grown.fetch_add(bytes, std::memory_order_relaxed); }
 
 uint64_t decay_idle() {
-  int64_t bytes = idle_slabs.load(std::memory_order_relaxed) + idle_extents.load(std::memory_order_relaxed);
+  int64_t bytes = idle_slabs.load(std::memory_order_relaxed) + idle_extents.load(std::memory_order_relaxed) -
+                  int64_t(extents_spare());
   return bytes > 0 ? uint64_t(bytes) : 0;
 }
 
@@ -82,7 +83,7 @@ void growth_make_up() {
     uint64_t given = keg_purge_old(k, n, before, want);
     want -= given < want ? given : want;
   }
-  if (want == 0 || decay_idle_extents() == 0)
+  if (want == 0 || decay_idle_extents() <= extents_spare())
     return;
   locked guard(extents_lock);
   extents_purge_old(before, want);

@@ -18,10 +18,10 @@ void decay_account(int64_t slab_bytes);
 void decay_account_extents(int64_t bytes);
 // Pages that hold nothing yet, and will.
 void decay_grew(uint64_t bytes);
-uint64_t decay_idle(); // bytes, of both
-uint64_t decay_idle_extents();
-bool decay_over();    // more slabs are idle than should be kept
-uint32_t decay_now(); // coarse milliseconds, wrapping
+uint64_t decay_idle();         // bytes of both that can be given back
+uint64_t decay_idle_extents(); // bytes, with what is spare in live ones
+bool decay_over();             // more slabs are idle than should be kept
+uint32_t decay_now();          // coarse milliseconds, wrapping
 
 // On slow paths, without locks: gives old memory back when a tick is due.
 void decay_tick();

@@ -51,7 +51,7 @@ held held_find(const void *p) {
   }
   locked guard(extents_lock);
   const extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
-  return {large_zone, e ? e->tag : uint16_t{0}, e ? extent_bytes(*e) : 0};
+  return {large_zone, e ? e->tag : uint16_t{0}, e ? extent_counted(*e) : 0};
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "core/decay.h"
+#include "core/extent_set.h"
 #include "core/layout.h"
 #include "core/page_map.h"
 #include "core/peak.h"
@@ -16,19 +17,10 @@ constinit mutex extents_lock(lock_rank::extents); // all below
 
 namespace {
 
-constexpr unsigned bin_count = 128;
-
 // Blocks begin at multiples of this, where address space is not scarce: few programs touch all of a large block, and so
 // the pages that they do touch (its first, every so many) are mostly ones that the last block there touched too.
 // Small ones are left out: what lies between them would be a large part.
 constexpr size_t extent_alignment = 65536, extent_aligned_least = 8 * extent_alignment;
-
-// Bins of free extents by size: exact below 16 pages, then four per doubling. `occupied` has a bit per bin.
-struct extent_set {
-  extent *bins[bin_count];
-  uint64_t occupied[bin_count / 64];
-  uint64_t bytes;
-};
 
 extent_set sets[2]; // 0: dirty, tried first; 1: clean
 uint64_t mapped_bytes, slab_bytes;
@@ -37,46 +29,36 @@ uintptr_t numbers_base; // address of the extent numbered 0: half of all numbers
 extent_set &set_of(extent_state s) { return sets[s == extent_state::clean]; }
 size_t page() { return size_t{1} << page_map_page_shift(); }
 
-unsigned bin_of(uint32_t pages) {
-  if (pages < 16)
-    return pages;
-  auto log = unsigned(31 - __builtin_clz(pages));
-  return 16 + (log - 4) * 4 + ((pages >> (log - 2)) & 3);
-}
-
 // Writes the records of both ends.
 extent *extent_stamp(uintptr_t address, uint32_t pages, extent_state state) {
   extent *first = page_map_find(address);
   extent *last = page_map_find(address + (size_t{pages} - 1) * page());
   first->address = last->address = address;
-  first->pages = last->pages = pages;
+  first->pages = last->pages = first->counted = pages;
   first->state = last->state = state;
   return first;
 }
 
-void set_insert(extent *e) {
-  extent_set &s = set_of(e->state);
-  unsigned b = bin_of(e->pages);
-  e->prev = nullptr;
-  e->next = s.bins[b];
-  if (e->next)
-    e->next->prev = e;
-  s.bins[b] = e;
-  s.occupied[b / 64] |= uint64_t{1} << (b % 64);
-  s.bytes += extent_bytes(*e);
+std::atomic<uint64_t> spare_bytes; // (a) relaxed
+
+// Nothing of an extent is spare from now on.
+void spare_end(extent &e) {
+  size_t spare = extent_bytes(e) - extent_counted(e);
+  if (spare == 0)
+    return;
+  spare_bytes.fetch_sub(spare, std::memory_order_relaxed);
+  decay_account_extents(-int64_t(spare));
+  e.counted = e.pages;
+}
+
+void free_insert(extent *e) {
+  set_insert(set_of(e->state), e);
   if (e->state == extent_state::dirty)
     decay_account_extents(int64_t(extent_bytes(*e)));
 }
 
-void set_remove(extent *e) {
-  extent_set &s = set_of(e->state);
-  unsigned b = bin_of(e->pages);
-  (e->prev ? e->prev->next : s.bins[b]) = e->next;
-  if (e->next)
-    e->next->prev = e->prev;
-  if (!s.bins[b])
-    s.occupied[b / 64] &= ~(uint64_t{1} << (b % 64));
-  s.bytes -= extent_bytes(*e);
+void free_remove(extent *e) {
+  set_remove(set_of(e->state), e);
   if (e->state == extent_state::dirty)
     decay_account_extents(-int64_t(extent_bytes(*e)));
 }
@@ -87,45 +69,21 @@ void extent_free(uintptr_t address, uint32_t pages, extent_state state, uint32_t
   page_map_find(address + (size_t{pages} - 1) * page())->state = extent_state::none;
   extent *after = page_map_find(address + size_t{pages} * page());
   if (after && after->state == state && after->address == address + size_t{pages} * page()) {
-    set_remove(after);
+    free_remove(after);
     pages += after->pages;
     after->state = extent_state::none;
   }
   extent *before = page_map_find(address - page());
   if (before && before->state == state) {
     extent *first = page_map_find(before->address);
-    set_remove(first);
+    free_remove(first);
     before->state = extent_state::none;
     address = first->address;
     pages += first->pages;
   }
   extent *e = extent_stamp(address, pages, state);
   e->freed = freed;
-  set_insert(e);
-}
-
-// Where an aligned run of `pages` would begin in e, or 0.
-uintptr_t extent_fit(const extent &e, uint32_t pages, size_t alignment) {
-  uintptr_t at = (e.address + alignment - 1) & ~(alignment - 1);
-  uintptr_t end = e.address + extent_bytes(e);
-  return at < end && end - at >= size_t{pages} * page() ? at : 0;
-}
-
-// A free extent that fits: from the exact bin a few are tried, from larger ones the first.
-extent *set_find(const extent_set &s, uint32_t pages, size_t alignment, uintptr_t &at) {
-  for (unsigned b = bin_of(pages); b < bin_count; b++) {
-    uint64_t rest = s.occupied[b / 64] >> (b % 64);
-    if (!rest) {
-      b |= 63;
-      continue;
-    }
-    b += unsigned(__builtin_ctzll(rest));
-    unsigned tries = 0;
-    for (extent *e = s.bins[b]; e && tries < 16; e = e->next, tries++)
-      if ((at = extent_fit(*e, pages, alignment)))
-        return e;
-  }
-  return nullptr;
+  free_insert(e);
 }
 
 bool chunk_add(size_t need) {
@@ -153,7 +111,7 @@ bool chunk_add(size_t need) {
 
 // Takes [at, +pages) out of the free extent e; what is left on both sides stays free.
 extent *extent_carve(extent *e, uintptr_t at, uint32_t pages) {
-  set_remove(e);
+  free_remove(e);
   uintptr_t start = e->address, end = start + extent_bytes(*e), stop = at + size_t{pages} * page();
   extent_state state = e->state;
   uint32_t freed = e->freed;
@@ -163,7 +121,7 @@ extent *extent_carve(extent *e, uintptr_t at, uint32_t pages) {
       return;
     extent *rest = extent_stamp(from, uint32_t((to - from) / page()), state);
     rest->freed = freed;
-    set_insert(rest);
+    free_insert(rest);
   };
   keep(start, at);
   keep(stop, end);
@@ -184,7 +142,7 @@ extent *extent_find_and_take(uint32_t pages, size_t alignment, bool &zeroed) {
 
 // False: the pages are locked and stay dirty.
 bool extent_purge(extent *e) {
-  set_remove(e);
+  free_remove(e);
   uintptr_t address = e->address;
   uint32_t pages = e->pages;
   e->state = extent_state::none;
@@ -203,6 +161,8 @@ bool extent_purge(extent *e) {
 } // namespace
 
 size_t extent_bytes(const extent &e) { return size_t{e.pages} << page_map_page_shift(); }
+size_t extent_counted(const extent &e) { return size_t{e.counted} << page_map_page_shift(); }
+uint64_t extents_spare() { return spare_bytes.load(std::memory_order_relaxed); }
 
 namespace {
 // From what is free, else from the kernel, else from what is free once all idle memory is whole again.
@@ -250,6 +210,8 @@ void extent_give(extent *e) {
 bool extent_resize(extent *e, size_t size) {
   auto pages = uint32_t((size + page() - 1) / page());
   uintptr_t address = e->address, end = address + extent_bytes(*e), stop = address + size_t{pages} * page();
+  if (pages <= e->pages)
+    spare_end(*e);
   if (pages == e->pages)
     return true;
   if (pages < e->pages) {
@@ -263,6 +225,7 @@ bool extent_resize(extent *e, size_t size) {
   if (!after || after->address != end || (after->state != extent_state::clean && after->state != extent_state::dirty) ||
       end + extent_bytes(*after) < stop)
     return false;
+  spare_end(*e);
   page_map_find(end - page())->state = extent_state::none;
   extent_carve(after, end, pages - e->pages);
   after->state = extent_state::none;
@@ -271,17 +234,25 @@ bool extent_resize(extent *e, size_t size) {
   return true;
 }
 
-extent *extent_claim(uintptr_t address) {
+extent *extent_claim(uintptr_t address, size_t &counted) {
   extent *e = page_map_find(address);
   extent_state expected = extent_state::live;
   // Relaxed: what the block's user wrote is ordered by how the pointer came to the thread that frees it.
   bool mine =
       e && e->address == address &&
       std::atomic_ref(e->state).compare_exchange_strong(expected, extent_state::cached, std::memory_order_relaxed);
-  return mine ? e : nullptr;
+  if (!mine)
+    return nullptr;
+  counted = extent_counted(*e);
+  spare_end(*e);
+  return e;
 }
 
-void extent_hand_out(extent &e, uint16_t tag) {
+void extent_hand_out(extent &e, size_t bytes, uint16_t tag) {
+  decay_account_extents(-int64_t(bytes));
+  e.counted = uint32_t(bytes >> page_map_page_shift());
+  if (size_t spare = extent_bytes(e) - bytes)
+    spare_bytes.fetch_add(spare, std::memory_order_relaxed);
   e.tag = tag;
   std::atomic_ref(e.state).store(extent_state::live, std::memory_order_release);
 }
@@ -365,7 +336,7 @@ void extents_purge_old(uint32_t before, uint64_t most) {
 
 void extents_purge_to(uint64_t keep) {
   extent_set &dirty = sets[0];
-  for (unsigned b = bin_count; b-- > 0;)
+  for (unsigned b = extent_bin_count; b-- > 0;)
     while (dirty.bins[b] && dirty.bytes > keep)
       if (!extent_purge(dirty.bins[b]))
         return;

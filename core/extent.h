@@ -4,7 +4,9 @@
 // kernel; a page map of three levels leads from any address to the record of its page. Valid are the records of an
 // extent's first and last page (and of all pages of a slab's), whose `address` names the extent's start.
 //
-// A live extent becomes a cached one, and back, without the lock, by whoever has it in hand; both are in no bin.
+// A live extent becomes a cached one, and back, without the lock, by whoever has it in hand; both are in no bin. A live
+// one may have more bytes than its type counts: what is spare is accounted with what is cached, but stays while it
+// lives.
 //
 // Invariants, under extents_lock: neighbours are never both free and equally clean; a free extent stands in one bin of
 // its set; clean extents read as zeros.
@@ -25,8 +27,11 @@ struct extent {
   uintptr_t address;   // of the first page
   slab *owner;         // of a slab's pages
   uint32_t pages;
-  uint32_t freed; // decay_now() when it became dirty
-  uint16_t tag;   // of a live large allocation
+  union {
+    uint32_t freed;   // while dirty: decay_now() when it became so
+    uint32_t counted; // while live: pages that its type counts; while cached: all
+  };
+  uint16_t tag; // of a live large allocation
   extent_state state;
   bool moved;  // its pages came by mremap: its mapping merges with no other
   bool hidden; // not part of core dumps
@@ -44,9 +49,9 @@ void extent_give(extent *e) M9_REQUIRES(extents_lock);
 bool extent_resize(extent *e, size_t size) M9_REQUIRES(extents_lock);
 
 // Without the lock: the live extent that starts at an address, made a cached one, for which of two that try only one
-// gets it; nullptr: there is none. And back.
-extent *extent_claim(uintptr_t address);
-void extent_hand_out(extent &e, uint16_t tag);
+// gets it, and the bytes that its type counts; nullptr: there is none. And back, of which `bytes` are no longer idle.
+extent *extent_claim(uintptr_t address, size_t &counted);
+void extent_hand_out(extent &e, size_t bytes, uint16_t tag);
 // A cached extent as a number of 32 bits; false: it lies too far from the first for that.
 bool extent_number(const extent &e, uint32_t &number);
 extent *extent_of_number(uint32_t number);
@@ -58,6 +63,8 @@ extent *extent_around(uintptr_t address) M9_REQUIRES(extents_lock);
 bool extent_was_freed(uintptr_t address) M9_REQUIRES(extents_lock);
 
 size_t extent_bytes(const extent &e);
+size_t extent_counted(const extent &e); // of a live one
+uint64_t extents_spare();               // bytes that live extents have and no type counts
 inline void *extent_address(const extent &e) { return reinterpret_cast<void *>(e.address); }
 
 // Compact mode. These take the lock themselves, below a keg's.
@@ -75,7 +82,7 @@ void extents_purge_to(uint64_t keep) M9_REQUIRES(extents_lock);
 uint64_t extents_idle_limit();
 
 struct extent_totals {
-  uint64_t mapped, live, cached, slabs, dirty, clean; // bytes
+  uint64_t mapped, live, cached, slabs, dirty, clean; // bytes; what is spare in live ones is with the cached
 };
 extent_totals extents_totals() M9_REQUIRES(extents_lock);
 // Calls f for every live large allocation.

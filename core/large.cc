@@ -29,7 +29,7 @@ block block_take(size_t bytes, size_t alignment, uint16_t tag) {
   if (!e)
     return {};
   e->tag = tag;
-  return {extent_address(*e), extent_bytes(*e), zeroed};
+  return {extent_address(*e), extent_counted(*e), zeroed};
 }
 
 // One that this CPU kept.
@@ -37,7 +37,7 @@ block block_take_kept(verbs v, size_t bytes, size_t alignment, uint16_t tag) {
   extent *e = alignment <= (size_t{1} << page_map_page_shift()) ? large_cache_take(v, bytes) : nullptr;
   if (!e)
     return {};
-  extent_hand_out(*e, tag);
+  extent_hand_out(*e, bytes, tag);
   return {extent_address(*e), bytes, false};
 }
 
@@ -93,14 +93,14 @@ bool large_hide(void *p) {
 }
 
 bool large_free(void *p) {
-  extent *e = extent_claim(reinterpret_cast<uintptr_t>(p));
+  size_t bytes = 0;
+  extent *e = extent_claim(reinterpret_cast<uintptr_t>(p), bytes);
   if (!e)
     return false;
   verbs v = heap_verbs();
-  size_t bytes = extent_bytes(*e);
   uint16_t tag = e->tag;
   if (e->hidden) { // ours alone until it is put back
-    pages_dump(e->address, bytes, true);
+    pages_dump(e->address, extent_bytes(*e), true);
     e->hidden = false;
   }
   if (!large_cache_put(v, e)) {
@@ -117,7 +117,7 @@ bool large_free(void *p) {
 size_t large_size(const void *p) {
   locked guard(extents_lock);
   const extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
-  return e ? extent_bytes(*e) : 0;
+  return e ? extent_counted(*e) : 0;
 }
 
 void *large_resize(void *p, size_t size) {
@@ -128,12 +128,12 @@ void *large_resize(void *p, size_t size) {
     extent *e = extent_at(reinterpret_cast<uintptr_t>(p));
     if (!e)
       return nullptr;
-    before = extent_bytes(*e);
+    before = extent_counted(*e);
     tag = e->tag;
     size = large_bytes(size);
     if (size != before && (e->hidden || !extent_resize(e, size)))
       return nullptr;
-    after = extent_bytes(*e);
+    after = extent_counted(*e);
   }
   verbs v = heap_verbs();
   uint64_t cell = cell_of_tag(large_zone, tag);

@@ -19,6 +19,11 @@ constexpr offsets offsets_make() {
 }
 constexpr offsets large_caches = offsets_make();
 
+// So many classes up a block may be that serves a request: a program of many sizes then keeps a third fewer. What they
+// have to spare stays in place as long as they live, so it is bounded.
+constexpr unsigned classes_up = 2;
+constexpr uint64_t spare_most = 16 * 1024 * 1024;
+
 // How many blocks of these bytes a CPU may keep: at most 16 MiB, but two.
 uint32_t most_of(size_t bytes) {
   size_t n = 16 * 1024 * 1024 / bytes;
@@ -43,11 +48,14 @@ size_t large_bytes(size_t size) {
 
 extent *large_cache_take(verbs v, size_t bytes) {
   const uint32_t *cache = cache_of(bytes);
-  uint32_t number = 0;
-  if (!cache || percpu_pop_many(v, *cache, 0, &number, 1) == 0)
+  if (!cache)
     return nullptr;
-  decay_account_extents(-int64_t(bytes));
-  return extent_of_number(number);
+  auto first = unsigned(cache - large_caches.at), last = first + (extents_spare() < spare_most ? classes_up : 0);
+  uint32_t number = 0;
+  for (unsigned i = first; i <= last && i < large_classes; i++)
+    if (percpu_pop_many(v, large_caches.at[i], 0, &number, 1))
+      return extent_of_number(number);
+  return nullptr;
 }
 
 bool large_cache_put(verbs v, extent *e) {

@@ -25,7 +25,7 @@ static_assert(caches.at[zone_count] + large_classes * large_cache_bytes <= domai
 // What a block for `size` bytes has: a class's size or, beyond the largest and in compact mode, whole pages.
 size_t large_bytes(size_t size);
 
-// A block of exactly these bytes that was kept, still `cached`; nullptr: none was.
+// A block of these bytes, or up to half as many more, that was kept, still `cached` and idle; nullptr: none was.
 extent *large_cache_take(verbs v, size_t bytes);
 // Keeps a `cached` block; false: it is none that is kept, or enough are.
 bool large_cache_put(verbs v, extent *e);

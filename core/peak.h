@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The most that all types held at once. What programs hold is what left the slabs and extents less what lies in caches
-// and buckets; the first is known exactly on slow paths, which alone change it, the second is added up whenever the
-// first reached a new height by 64 KiB or a 64th. So the peak lay between `most - slack` and `most`, to the operations
-// that were in flight.
+// and buckets or is spare; the first is known exactly on slow paths, which alone change it, the second is added up
+// whenever the first reached a new height by 64 KiB or a 64th. So the peak lay between `most - slack` and `most`, to
+// the operations that were in flight.
 #pragma once
 
 #include <cstdint>

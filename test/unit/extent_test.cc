@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/decay.h"
 #include "core/heap.h"
 #include "core/large_cache.h"
 #include "core/page_map.h"
@@ -142,18 +143,23 @@ TEST_CASE("of many that claim one extent, one gets it", "[extent]") M9_UNCHECKED
     std::atomic<int> claimed = 0;
     std::vector<std::thread> threads;
     for (int i = 0; i < 2; i++)
-      threads.emplace_back([&] { claimed += extent_claim(e->address) == e; });
+      threads.emplace_back([&] {
+        size_t counted = 0;
+        claimed += extent_claim(e->address, counted) == e && counted == extent_bytes(*e);
+      });
     for (std::thread &t : threads)
       t.join();
     REQUIRE(claimed == 1);
     uint32_t number;
     REQUIRE((extent_number(*e, number) && extent_of_number(number) == e));
-    extent_hand_out(*e, 1);
+    decay_account_extents(int64_t(extent_bytes(*e))); // as one that is kept
+    extent_hand_out(*e, extent_bytes(*e), 1);
   }
-  REQUIRE(extent_claim(e->address + 4096) == nullptr);
+  size_t counted = 0;
+  REQUIRE(extent_claim(e->address + 4096, counted) == nullptr);
   locked guard(extents_lock);
   extent_give(e);
-  REQUIRE(extent_claim(e->address) == nullptr);
+  REQUIRE(extent_claim(e->address, counted) == nullptr);
 }
 
 TEST_CASE("large blocks have classes of at most a quarter more", "[extent]") {
