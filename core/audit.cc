@@ -110,19 +110,20 @@ bool zone_check(walk &w, unsigned n) M9_UNCHECKED {
 // All domains' zones of a class count in the same cells.
 void class_check(walk &w, unsigned c) M9_UNCHECKED {
   uint64_t mask = signals_block();
-  for (unsigned domain = 0; domain < domain_count; domain++)
-    kegs[zone_of(c, domain)].lock.lock();
+  const unsigned first = zone_first(c), end = zone_first(c + 1);
+  for (unsigned n = first; n < end; n++)
+    kegs[n].lock.lock();
   w.zone = c;
   tally_clear(*w.t);
   bool used = false;
-  for (unsigned domain = 0; domain < domain_count; domain++)
-    used = zone_check(w, zone_of(c, domain)) || used;
+  for (unsigned n = first; n < end; n++)
+    used = zone_check(w, n) || used;
   if (used) {
     w.r.zones++;
     tally_check(w);
   }
-  for (unsigned domain = domain_count; domain-- > 0;)
-    kegs[zone_of(c, domain)].lock.unlock();
+  for (unsigned n = end; n-- > first;)
+    kegs[n].lock.unlock();
   signals_restore(mask);
 }
 

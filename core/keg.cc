@@ -18,7 +18,10 @@ void keg_describe(unsigned n) {
   k.slab_items = class_slab_items(zone_class(n));
   k.slab_shift = uint32_t(__builtin_ctz(k.slab_items));
   k.record_bytes = uint32_t((sizeof(slab) + 8 * slab_bitmap_words(k) + 63) / 64 * 64);
-  k.slabs_most = uint32_t(((uint64_t{1} << zone_shift) - zone_stagger_most) / class_slab_bytes(zone_class(n))) - 1;
+  uint64_t room = (uint64_t{1} << zone_shift) - zone_stagger_most;
+  if (zone_domain(n) == domain_count - 1)
+    room -= zone_tags_most;
+  k.slabs_most = uint32_t(room / class_slab_bytes(zone_class(n))) - 1;
 }
 
 namespace {
@@ -76,7 +79,7 @@ slab *slab_make(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   return s;
 }
 
-// The slab to take items from: the lowest that has any, so that live items gather at low addresses.
+// The slab to take items from: the first that has any, so that live items gather in the first ones.
 slab *keg_fetch_slab(keg &k, unsigned n) M9_REQUIRES(k.lock) {
   uint32_t number = k.available.first();
   slab *s = number == index_set::none ? slab_make(k, n) : keg_slab(k, number);
@@ -104,18 +107,18 @@ void slab_populate(const keg &k, slab &s, uint32_t items) M9_REQUIRES(k.lock) {
   s.populated = uint32_t(to);
 }
 
-// Takes up to n items out of a slab, in descending order so that the lowest is handed out first.
+// Takes up to n items out of a slab, those at the lowest addresses, and in such an order that the lowest is handed out
+// first.
 uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock) {
   uint32_t taken = 0;
-  for (size_t w = 0; w < slab_bitmap_words(k) && taken < n; w++) {
-    uint64_t in_slab = k.slab_items >= 64 ? ~uint64_t{0} : (uint64_t{1} << k.slab_items) - 1;
-    for (uint64_t left = ~s.bits[w] & in_slab; left && taken < n; left &= left - 1) {
-      auto bit = uint32_t(__builtin_ctzll(left));
+  uint64_t in_slab = k.slab_items >= 64 ? ~uint64_t{0} : (uint64_t{1} << k.slab_items) - 1;
+  for (size_t w = slab_bitmap_words(k); w-- > 0 && taken < n;)
+    for (uint64_t left; taken < n && (left = ~s.bits[w] & in_slab) != 0;) {
+      auto bit = uint32_t(63 - __builtin_clzll(left));
       s.bits[w] |= uint64_t{1} << bit;
       to[taken++] = ((k.first + s.number) << k.slab_shift) + uint32_t(w) * 64 + bit;
     }
-  }
-  slab_populate(k, s, (to[taken - 1] & (k.slab_items - 1)) + 1);
+  slab_populate(k, s, k.slab_items - (to[taken - 1] & (k.slab_items - 1)));
   for (uint32_t i = 0, j = taken; i + 1 < j; i++) {
     uint32_t other = to[--j];
     to[j] = to[i];

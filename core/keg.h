@@ -9,8 +9,8 @@
 //   slab.out == number of bits set;   k.items_out == sum of slab.out
 //   slab in `available` <=> slab.out < k.slab_items
 //   slab in `dirty` <=> slab.out == 0 and its pages may hold memory
-// In compact mode slabs are extents found on demand, so `slab.base` says where they are; else they follow the base.
-// The sets and the table start small and double: most zones of most programs have a handful of slabs.
+// In compact mode slabs are extents found on demand, so `slab.base` says where they are; else they follow each other
+// downwards. The sets and the table start small and double: most zones of most programs have a handful of slabs.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,7 @@
 namespace m9 {
 
 struct slab {
-  uint8_t *base;      // of item 0 (i)
+  uint8_t *base;      // its lowest address: of the item of the highest index (i)
   uint16_t *tags;     // stamp of item 0 (i)
   uint32_t number;    // (i)
   uint16_t out;       // items out of the keg (z)
@@ -36,11 +36,13 @@ struct slab {
 };
 static_assert(sizeof(slab) == 32);
 
-// Address space that is opened from its start as it is needed; all page-aligned but the start.
+// Address space that is opened from one end as it is needed; all page-aligned but the start.
 struct area {
-  uintptr_t start; // (i)
-  uintptr_t open;  // end of what is open (z)
-  uintptr_t end;   // (i)
+  uintptr_t start; // of what lies in it (i)
+  uintptr_t edge;  // the end that is opened first (i)
+  size_t open;     // bytes that are open (z)
+  size_t most;     // (i)
+  bool down;       // the edge is the upper end (i)
 };
 
 struct keg {

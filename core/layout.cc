@@ -21,19 +21,34 @@ namespace {
 bool compact = false; // (i)
 size_t page = 4096;   // (i)
 
+constexpr size_t zones_bytes = size_t{zones_all} << zone_shift;
+
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-// All tables begin at different cache sets: the zones' first items and tags are the hot ones, and sets are chosen by
-// the low address bits.
-size_t stagger(unsigned c) { return ((c * 5 + 32) % 64) * 64; }
-// The items themselves keep their pages and their alignment, so they can differ in the bits above these only. That is
-// worth it too: caches that predict the way by a hash of the linear address (AMD's since Bulldozer) hold just one of
-// two lines whose bits 6 to 27 agree.
-size_t stagger_items(unsigned c) {
-  size_t alignment = class_size(c) & -class_size(c);
-  return round_up(size_t{c} * 37 * 4096, alignment);
+// A page of page tables covers so much. Where a class begins, what its first slab has and that slab's tags lie in one.
+constexpr size_t table_bytes = 2 * 1024 * 1024;
+
+// The tags that are used first, the last ones of the first slab, lie at different cache sets, which are chosen by the
+// low address bits.
+size_t stagger(unsigned c) {
+  size_t tags = class_slab_items(c) * sizeof(uint16_t) & ~size_t{63};
+  return ((c * 5 + 32) * 64 - (tags > 64 ? tags - 64 : 0)) % 4096;
 }
-static_assert(zone_count * 37 * 4096 + 65536 <= zone_stagger_most);
+// So do the items used first; as these keep their pages and their alignment, they can differ in the bits above these
+// only. That is worth it too: caches that predict the way by a hash of the linear address (AMD's since Bulldozer) hold
+// just one of two lines whose bits 6 to 27 agree.
+constexpr size_t stagger_items(unsigned c) {
+  size_t alignment = class_size(c) & -class_size(c), pages = 4 + c * 37 % 384;
+  return (pages * 4096 + alignment - 1) / alignment * alignment;
+}
+constexpr bool staggers_fit() {
+  for (unsigned c = 0; c < zone_count; c++)
+    if (stagger_items(c) < 4 * 4096 || stagger_items(c) + class_slab_bytes(c) > table_bytes ||
+        stagger_items(c) > zone_stagger_most)
+      return false;
+  return true;
+}
+static_assert(staggers_fit());
 
 // The zones of a class have one base, one table of tags and disjoint indices: those of the next begin with the first
 // slab beyond its border.
@@ -46,8 +61,8 @@ uint32_t first_slab(unsigned n) {
 void zone_describe(unsigned n) {
   unsigned c = zone_class(n);
   zone &z = zones[n];
-  z.size = class_size(c);
-  z.reciprocal = UINT64_MAX / z.size + 1;
+  z.stride = -uint64_t{class_size(c)};
+  z.reciprocal = UINT64_MAX / class_size(c) + 1;
   z.cache = caches.at[c];
   z.homeward = caches.at[c] + (1 + zone_domain(n)) * domain_bytes;
   z.cells = zone_cells_offset(c);
@@ -57,58 +72,47 @@ void zone_describe(unsigned n) {
   kegs[n].first = first_slab(n);
 }
 
-size_t class_tags_bytes(unsigned c) {
-  const keg &last = kegs[zone_of(c, domain_count - 1)];
-  return round_up((size_t{last.first} + last.slabs_most) * last.slab_items * sizeof(uint16_t), 65536) + 65536;
-}
-
-// Sets out a class's zones: items at p, tags at `table`.
-void class_lay_out(unsigned c, uintptr_t p, uintptr_t table) {
-  uintptr_t base = p + stagger_items(c), tags = table + stagger(c);
-  for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++) {
+// Sets out a class's zones below p: items downwards from one address, and their tags upwards, so that the first of both
+// share the page tables. A page between them is never opened, as one item too long must not be a tag.
+void class_lay_out(unsigned c, uintptr_t p) {
+  uintptr_t upper = p - stagger_items(c), tags = upper + page + stagger(c);
+  for (unsigned n = zone_first(c); n < zone_first(c + 1); n++) {
     keg &k = kegs[n];
-    uintptr_t items = base + k.first * class_slab_bytes(c);
-    k.items = {items, items, items + k.slabs_most * class_slab_bytes(c)};
+    uintptr_t items = upper - k.first * class_slab_bytes(c);
+    k.items = {items, items, 0, k.slabs_most * class_slab_bytes(c), true};
     uintptr_t own_tags = tags + size_t{k.first} * k.slab_items * sizeof(uint16_t);
     // What lies between the border and the first slab must find a tag, too: 0.
-    uintptr_t open = k.first == 0 ? own_tags : own_tags - k.slab_items * sizeof(uint16_t);
-    k.tags = {own_tags, open & ~(page - 1),
-              round_up(own_tags + size_t{k.slabs_most} * k.slab_items * sizeof(uint16_t), page)};
-    zones[n].base = base;
+    uintptr_t edge = (k.first == 0 ? own_tags : own_tags - k.slab_items * sizeof(uint16_t)) & ~(page - 1);
+    uintptr_t end = round_up(own_tags + size_t{k.slabs_most} * k.slab_items * sizeof(uint16_t), page);
+    k.tags = {own_tags, edge, 0, end - edge, false};
+    zones[n].base = upper - class_size(c);
     zones[n].tags = reinterpret_cast<uint16_t *>(tags);
     zones[n].items = 0;
   }
 }
 
 bool reserve() {
-  size_t size = size_t{zones_all} << zone_shift;
-  for (unsigned c = 0; c < zone_count; c++)
-    size += class_tags_bytes(c);
-  uintptr_t p = pages_reserve(size + 65536);
+  uintptr_t p = pages_reserve(zones_bytes + zone_tags_most + table_bytes);
   if (!p)
     return false;
-  p = round_up(p, 65536);
-  zone_list.base = p;
-  uintptr_t table = p + (size_t{zones_all} << zone_shift);
-  for (unsigned c = 0; c < zone_count; table += class_tags_bytes(c++))
-    class_lay_out(c, p + (size_t{zone_of(c, 0)} << zone_shift), table);
+  zone_list.base = round_up(p, table_bytes);
+  for (unsigned c = 0; c < zone_count; c++)
+    class_lay_out(c, zone_list.base + (size_t{zone_first(c + 1)} << zone_shift));
   return true;
 }
 
-// Opens an area up to `need` bytes from its start, and a little more each time it grows.
+// Opens an area up to `need` bytes from its edge, and a little more each time it grows.
 bool area_open(area &a, size_t need, size_t step) {
-  uintptr_t to = a.start + need;
-  if (to <= a.open)
+  if (need <= a.open)
     return true;
-  size_t more = a.open > a.start ? a.open - (a.start & ~(page - 1)) : 0;
   step = step > page ? step : page;
   // Near a limit (RLIMIT_DATA, overcommit) what is needed may fit where more does not.
-  for (size_t beyond : {more > 1024 * 1024 ? 1024 * 1024 : more, size_t{0}}) {
-    uintptr_t end = round_up(to + beyond, step);
-    if (end > a.end)
-      end = a.end;
-    if (pages_open(a.open, end - a.open)) {
-      a.open = end;
+  for (size_t beyond : {a.open > 1024 * 1024 ? 1024 * 1024 : a.open, size_t{0}}) {
+    size_t to = round_up(need + beyond, step);
+    if (to > a.most)
+      to = a.most;
+    if (pages_open(a.down ? a.edge - to : a.edge + a.open, to - a.open)) {
+      a.open = to;
       return true;
     }
   }
@@ -157,7 +161,8 @@ bool layout_slab(unsigned n, uint32_t number, slab &s) {
     return s.tags && layout_slab_back(n, s);
   }
   size_t bytes = class_slab_bytes(zone_class(n)), slabs = size_t{number} + 1;
-  if (!area_open(k.tags, slabs * k.slab_items * sizeof(uint16_t), 4096) || !area_open(k.items, slabs * bytes, 65536))
+  size_t tags_end = k.tags.start - k.tags.edge + slabs * k.slab_items * sizeof(uint16_t);
+  if (!area_open(k.tags, tags_end, 4096) || !area_open(k.items, slabs * bytes, 65536))
     return false;
   if (number >= 4) { // the zone grows: its tags are used soon
     uintptr_t tags = k.tags.start + number * k.slab_items * sizeof(uint16_t);
@@ -165,7 +170,7 @@ bool layout_slab(unsigned n, uint32_t number, slab &s) {
     if (from < to)
       pages_populate(from, to - from, true);
   }
-  s.base = reinterpret_cast<uint8_t *>(k.items.start + number * bytes);
+  s.base = reinterpret_cast<uint8_t *>(k.items.start - slabs * bytes);
   s.tags = reinterpret_cast<uint16_t *>(k.tags.start) + size_t{number} * k.slab_items;
   std::atomic_ref(zones[n].items).store((k.first + slabs) * k.slab_items, std::memory_order_release);
   return true;
@@ -207,30 +212,32 @@ item_place layout_find(const void *p) {
       return place;
   } else {
     uint64_t n = (at - zone_list.base) >> zone_shift;
-    if (n >= zones_all)
+    if (at - zone_list.base >= zones_bytes + zone_tags_most)
       return place;
-    // Before the first slab of the zone this wraps around, to more than there can be.
-    uint64_t number = (at - zones[n].base) / class_slab_bytes(zone_class(unsigned(n))) - kegs[n].first;
-    if (at < zones[n].base || number >= kegs[n].slabs) {
+    n = n < zones_all ? n : zones_all - 1; // above it are its class's tags
+    // Above the first slab of the zone this wraps around, to more than there can be.
+    uint64_t above = zones[n].base + zone_size(zones[n]) - 1; // the class's last byte
+    uint64_t number = (above - at) / class_slab_bytes(zone_class(unsigned(n))) - kegs[n].first;
+    if (at > above || number >= kegs[n].slabs) {
       place.zone = unsigned(n);
       return place;
     }
     s = keg_slab(kegs[n], uint32_t(number));
   }
-  const zone &z = zones[s->zone];
-  size_t offset = at - reinterpret_cast<uintptr_t>(s->base);
-  auto bit = uint32_t(offset / z.size);
+  const keg &k = kegs[s->zone];
+  size_t size = zone_size(zones[s->zone]), offset = at - reinterpret_cast<uintptr_t>(s->base);
+  auto bit = uint32_t(k.slab_items - 1 - offset / size);
   place.zone = s->zone;
-  place.index = ((kegs[s->zone].first + s->number) << kegs[s->zone].slab_shift) + bit;
-  place.inside = offset % z.size;
-  place.start = s->base + size_t{bit} * z.size;
+  place.index = ((k.first + s->number) << k.slab_shift) + bit;
+  place.inside = offset % size;
+  place.start = s->base + (offset - place.inside);
   place.tag = s->tags + bit;
   return place;
 }
 
 uint8_t *layout_item(unsigned n, uint32_t index) {
   const keg &k = kegs[n];
-  return keg_slab(k, keg_slab_number(k, index))->base + size_t{index & (k.slab_items - 1)} * zones[n].size;
+  return keg_slab(k, keg_slab_number(k, index))->base + size_t{~index & (k.slab_items - 1)} * zone_size(zones[n]);
 }
 
 uint16_t *layout_tag(unsigned n, uint32_t index) {

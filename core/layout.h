@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Where things lie. Usually one reservation holds a region of 32 GiB per zone and, behind the regions, the tables of
-// tags that indices address, each opened step by step. Where the address limit is too small for that (`ulimit -v`),
+// Where things lie. Usually one reservation holds a region of 32 GiB per zone. A class's items grow downwards, and the
+// tags that indices address grow upwards from where these begin, into the next class's first region; both are opened
+// step by step. Where the address limit is too small for that (`ulimit -v`),
 // compact mode takes slabs and their tags as they are needed, the zones stay unknown to the fast paths, and the page
 // map says which slab an address belongs to.
 #pragma once

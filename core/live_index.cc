@@ -146,7 +146,7 @@ void zones_write() {
     if (c == large_zone)
       continue;
     z.size = class_size(c);
-    for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++)
+    for (unsigned n = zone_first(c); n < zone_first(c + 1); n++)
       z.limit += uint64_t{kegs[n].slabs_most} * kegs[n].slab_items;
     live_zone(c);
   }
@@ -308,7 +308,7 @@ void live_zone(unsigned c) {
     return;
   zone_entry &z = head().zones[c];
   uint64_t slabs = 0, fails = 0, sleeps = 0;
-  for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++) {
+  for (unsigned n = zone_first(c); n < zone_first(c + 1); n++) {
     slabs += kegs[n].slabs;
     fails += kegs[n].fails;
     sleeps += kegs[n].sleeps;

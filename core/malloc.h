@@ -7,7 +7,7 @@
 //   malloc_from    key = call site + zone -> cell and tag, by the direct table; else on to
 //   malloc_walk    one step up, by the direct table; else on past wrappers, as the last time; else step by step, or
 //                  all of it (stack:N);  first sight: slow (cold)
-//   malloc_at      pop_and_count; stamp the tag; address = base + index * size.  Empty cache: refill (cold)
+//   malloc_at      pop_and_count; stamp the tag; address = base - index * size.  Empty cache: refill (cold)
 //   free           zone by address -> index -> tag -> push_and_count
 //                    full cache: free_full (cold);  anything odd, and all else: free_slow (cold)
 //

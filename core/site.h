@@ -53,10 +53,10 @@ inline uint16_t site_stamp(const site &s) {
 constexpr uint64_t zone_key_of(unsigned c) { return uint64_t{c} << 48 | (c < zone_count ? caches.at[c] : 0); }
 constexpr uint32_t zone_key_cache(uint64_t zone_key) { return uint32_t(zone_key); }
 constexpr unsigned zone_key_class(uint64_t zone_key) { return unsigned(zone_key >> 48); }
-// One of the class's zones: all of them say the same of an index.
+// The first domain's: all zones of a class say the same of an index.
 inline const zone &zone_key_zone(uint64_t zone_key) {
   constexpr int shift = 48 - __builtin_ctz(sizeof(zone) * domain_count);
-  return *reinterpret_cast<const zone *>(reinterpret_cast<uintptr_t>(zones) + (zone_key >> shift));
+  return *reinterpret_cast<const zone *>(reinterpret_cast<uintptr_t>(zones + zone_of(0, 0)) + (zone_key >> shift));
 }
 
 // By class, the large zone included.

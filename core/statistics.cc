@@ -212,7 +212,7 @@ void write_zones(zone_entry *to) {
   for (unsigned c = 0; c < zone_count; c++) {
     zone_entry &z = to[c];
     z = {class_size(c), 0, 0, 0, 0, 0, 0, 0};
-    for (unsigned n = zone_of(c, 0); zone_class(n) == c; n++) {
+    for (unsigned n = zone_first(c); n < zone_first(c + 1); n++) {
       const keg &k = kegs[n];
       uint64_t held = zone_cached(n);
       uint64_t used = k.items_out > held ? k.items_out - held : 0;

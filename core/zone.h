@@ -3,8 +3,8 @@
 // A zone: one size class of one domain as malloc and free see it. The fast paths read `zone` (one cache line that
 // changes only when a slab is made); everything behind it is the keg's. The zones of a class are neighbours, and differ
 // in their names and in the indices that are theirs only; a CPU allocates from the one that owns its cache. An item is
-// named by its 32-bit index in the class:
-//   item = base + index * size;   index = (offset * reciprocal) >> 64
+// named by its 32-bit index in the class, and they lie downwards:
+//   item = base - index * size;   index = ((base - item) * reciprocal) >> 64
 // and its stamp, tags[index], is 0 when it was never handed out, 2t + 1 while a program holds it and counts against
 // cell t of its zone (its tag, 1..0x7fff), and 2t after it was freed. So a stamp of what is held, times 8, is where the
 // frees of its cell are counted.
@@ -25,10 +25,10 @@ constexpr uint16_t stamp_of(uint32_t tag) { return uint16_t(tag << 1 | stamp_hel
 constexpr uint16_t stamp_tag(uint16_t stamp) { return stamp >> 1; }
 
 struct alignas(64) zone {
-  uint64_t base;       // address of item 0 (i)
+  uint64_t base;       // address of item 0, the highest (i)
   uint16_t *tags;      // stamps, by index (i)
   uint64_t reciprocal; // UINT64_MAX / size + 1: exact for offsets below 2^36 and sizes up to 2^16 (i)
-  uint64_t size;       // bytes of an item (i)
+  uint64_t stride;     // from an item to the next: minus the bytes of one (i)
   uint32_t cache;      // offset in a per-CPU block: of the cache that the class allocates from (i)
   uint32_t cells;      // offset of tag 0's cell in a per-CPU block (i)
   uint64_t items;      // indices below, if this zone's, have slabs and so a tag (z)
@@ -39,17 +39,21 @@ struct alignas(64) zone {
 static_assert(sizeof(zone) == 64);
 
 constexpr unsigned zones_all = zone_count * domain_count;
-constexpr unsigned zone_of(unsigned c, unsigned domain) { return c * domain_count + domain; }
+constexpr unsigned zone_first(unsigned c) { return c * domain_count; } // of a class's, which are neighbours
+constexpr unsigned zone_of(unsigned c, unsigned domain) { return zone_first(c) + domain_count - 1 - domain; }
 constexpr unsigned zone_class(unsigned n) { return n / domain_count; }
-constexpr unsigned zone_domain(unsigned n) { return n % domain_count; }
+constexpr unsigned zone_domain(unsigned n) { return domain_count - 1 - n % domain_count; }
 
-constexpr int zone_shift = 35;                           // every zone has 32 GiB of addresses
-constexpr uint64_t zone_stagger_most = 16 * 1024 * 1024; // of which so many may lie before item 0
+constexpr int zone_shift = 35;                          // every zone has 32 GiB of addresses
+constexpr uint64_t zone_stagger_most = 2 * 1024 * 1024; // of which so many may lie above item 0
+// What the stamps of a class take at most; they lie upwards from its first item, so in the next class's first zone, of
+// which items take the other end.
+constexpr uint64_t zone_tags_most = (uint64_t{domain_count} << zone_shift) / 16 * 2 + zone_stagger_most;
 
 struct alignas(4096) zone_table {
   zone at[zones_all];
   char unused[tables_line * 64 + 8 - sizeof(zone) * zones_all % 4096];
-  uint64_t base; // address of the first zone's item 0 (i)
+  uint64_t base; // the lowest address of the first zone (i)
 };
 extern M9_HIDDEN zone_table zone_list;
 inline constexpr zone (&zones)[zones_all] = zone_list.at;
@@ -64,7 +68,7 @@ inline const zone &zone_of_offset(uint64_t at) {
 // Names the item that begins at p. False: none does, or its slab was never made. A multiple of the size leaves in the
 // low half of the product less than the reciprocal, anything else at least that.
 inline bool zone_index(const zone &z, const void *p, uint64_t &index) {
-  auto product = __extension__(unsigned __int128)(reinterpret_cast<uint64_t>(p) - z.base) * z.reciprocal;
+  auto product = __extension__(unsigned __int128)(z.base - reinterpret_cast<uint64_t>(p)) * z.reciprocal;
   index = uint64_t(product >> 64);
   return uint64_t(product) < z.reciprocal && index < z.items;
 }
@@ -80,8 +84,9 @@ inline bool zone_holds([[maybe_unused]] const zone &z, [[maybe_unused]] uint64_t
   return true;
 #endif
 }
+inline uint64_t zone_size(const zone &z) { return -z.stride; }
 // Whether an item for `size` bytes is one of this zone.
-inline bool zone_serves(const zone &z, size_t size) { return z.size - size < z.gap; }
+inline bool zone_serves(const zone &z, size_t size) { return zone_size(z) - size < z.gap; }
 inline uint64_t zone_cell(const zone &z, uint32_t tag) { return z.cells + uint64_t{tag} * 16; }
 
 // Hands the item at `index` out.
@@ -89,7 +94,7 @@ inline void *zone_hand_out(const zone &z, uint64_t index, [[maybe_unused]] uint1
 #if M9_COUNTING
   z.tags[index] = stamp;
 #endif
-  return reinterpret_cast<void *>(z.base + index * z.size);
+  return reinterpret_cast<void *>(z.base + index * z.stride);
 }
 
 } // namespace m9

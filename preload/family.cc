@@ -67,7 +67,7 @@ void *realloc_from(void *p, size_t size, call_frame f) {
     return nullptr;
   }
   if (const zone *z = zone_of_held(p)) [[likely]]
-    return zone_serves(*z, size) ? p : realloc_copy(p, z->size, size, f);
+    return zone_serves(*z, size) ? p : realloc_copy(p, zone_size(*z), size, f);
   return realloc_slow(p, size, f);
 }
 

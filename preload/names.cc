@@ -40,7 +40,7 @@ M9_EXPORT void cfree(void *p) { free_fast(p); }
 // redis asks for every block that it allocates and frees.
 M9_EXPORT size_t malloc_usable_size(void *p) {
   const zone *z = zone_of_held(p);
-  return z ? z->size : usable_size(p, "malloc_usable_size");
+  return z ? zone_size(*z) : usable_size(p, "malloc_usable_size");
 }
 M9_EXPORT void free_sized(void *p, size_t size) { free_checked(p, size, 1); }
 M9_EXPORT void free_aligned_sized(void *p, size_t alignment, size_t size) { free_checked(p, size, alignment); }

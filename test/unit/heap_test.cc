@@ -167,6 +167,18 @@ void spoil_and_abandon() M9_UNCHECKED {
       free_slow(many[i]);
 }
 
+// The first slab of every class and its tags lie in what one page of page tables covers.
+void classes_begin_together() {
+  constexpr uintptr_t table = 2 * 1024 * 1024;
+  for (unsigned c = 0; c < zone_count && !layout_is_compact(); c++) {
+    const zone &z = zones[zone_of(c, 0)];
+    uintptr_t lowest = z.base + (class_slab_items(c) - 1) * z.stride;
+    auto last = reinterpret_cast<uintptr_t>(z.tags + class_slab_items(c));
+    REQUIRE(z.base + class_size(c) < reinterpret_cast<uintptr_t>(z.tags)); // there is a page between them
+    REQUIRE(lowest / table == (last - 1) / table);
+  }
+}
+
 void run_mode(bool use_rseq, format::run_mode expected) {
   churn(1, 2000); // mode boot
   heap_configure({use_rseq, 50});
@@ -178,6 +190,7 @@ void run_mode(bool use_rseq, format::run_mode expected) {
     t.join();
   balanced();
   kept_serves_less();
+  classes_begin_together();
   spoil_and_abandon();
   balanced();
   decay_everything();
