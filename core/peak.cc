@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "core/decay.h"
 #include "core/keg.h"
 #include "core/live_index.h"
 #include "core/zone.h"
@@ -12,12 +13,14 @@ namespace {
 
 // All (a) relaxed: nothing else depends on their order.
 std::atomic<int64_t> items_out, large_out;
-std::atomic<uint64_t> large_kept;
+std::atomic<uint64_t> large_dirty;   // free extents, of what decay_idle_extents() says
 std::atomic<uint64_t> most;          // the highest sum of the first two
 std::atomic<uint64_t> looked, least; // its value when caches were last added up, and what programs held then
 
 uint64_t held_back() {
-  uint64_t held = large_kept.load(std::memory_order_relaxed);
+  // Large blocks become kept ones, and back, without passing here.
+  uint64_t idle = decay_idle_extents(), dirty = large_dirty.load(std::memory_order_relaxed);
+  uint64_t held = idle > dirty ? idle - dirty : 0;
   for (unsigned n = 0; n < zones_all; n++)
     held += zone_cached(n) * class_size(zone_class(n));
   return held;
@@ -56,7 +59,7 @@ void peak_items(int64_t bytes) {
 void peak_extents() {
   extent_totals t = extents_totals();
   large_out.store(int64_t(t.live + t.cached), std::memory_order_relaxed);
-  large_kept.store(t.cached, std::memory_order_relaxed);
+  large_dirty.store(t.dirty, std::memory_order_relaxed);
   note();
 }
 
