@@ -23,11 +23,9 @@ void walk_add(walk_record &walk, uint64_t frame, call_frame f, uintptr_t bottom,
   if (saved != 0)
     pointer = (f.cfa - bottom - saved) / 8 + 1;
 }
-} // namespace
 
-uint64_t chain_place(call_frame f, uint64_t zone_key) {
-  if (uint64_t place = walk_known_otherwise(f, zone_key))
-    return place;
+// Step by step.
+[[gnu::noinline]] uint64_t walk_make(call_frame f, uint64_t zone_key) {
   const call_frame from = f;
   uint32_t generation = walk_generation();
   uintptr_t caller = f.caller();
@@ -57,9 +55,16 @@ uint64_t chain_place(call_frame f, uint64_t zone_key) {
   if (!(place & place_ends))
     place = site_look_up(caller + zone_key);
   bool near = (place & place_ends) && steps <= 1;
-  if (place && !(near && site_promote(from.caller(), first_step, caller, zone_key, place)))
+  if (place && !(near && site_promote(from.caller(), first_step, caller, zone_key, place, generation)))
     walk_remember(walk, from, zone_key, place, generation);
   return place;
+}
+
+} // namespace
+
+uint64_t chain_place(call_frame f, uint64_t zone_key) {
+  uint64_t place = walk_look(f, zone_key);
+  return place ? place : walk_make(f, zone_key);
 }
 
 uint64_t frame_pack(const unwind_step &s) {

@@ -55,10 +55,16 @@ template <class Kind> [[gnu::noinline]] static void *malloc_walk_far(uint64_t zo
       return malloc_at<Kind>(zone_key, place);
   return Kind::slow(size, f);
 }
-template <class Kind> [[gnu::noinline]] static void *malloc_walk_on(uint64_t zone_key, size_t size, call_frame f) {
-  if (uint64_t place = walk_known(f, zone_key)) [[likely]]
+template <class Kind>
+[[gnu::noinline]] static void *malloc_walk_otherwise(uint64_t zone_key, size_t size, call_frame f) {
+  if (uint64_t place; walk_known_otherwise(f, zone_key, place)) [[likely]]
     return malloc_at<Kind>(zone_key, place);
   return malloc_walk_far<Kind>(zone_key, size, f);
+}
+template <class Kind> [[gnu::noinline]] static void *malloc_walk_on(uint64_t zone_key, size_t size, call_frame f) {
+  if (uint64_t place; walk_known(f, zone_key, place)) [[likely]]
+    return malloc_at<Kind>(zone_key, place);
+  return malloc_walk_otherwise<Kind>(zone_key, size, f);
 }
 template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, call_frame f) {
   if (const site *s = site_one_up(f, zone_key)) [[likely]]

@@ -35,6 +35,24 @@ bool site_publish(site &s, uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx)
   return true;                                                  // are in order by the machine
 }
 
+// The same in the direct table, for which no lock is needed, so two may want one slot at once. Who gets it writes
+// key_busy, then the place, then the key. Whoever forgets says so first (walks_forget) and leaves a busy slot to its
+// owner, to whom key_cancelled says that what it has may be of before. An owner that never comes back leaves a slot
+// that nobody uses.
+constexpr uint64_t key_busy = 1, key_cancelled = 2; // no call is from there
+bool direct_publish(site &s, uint64_t key, uint64_t place, uint32_t generation) {
+  std::atomic_ref at(s.key);
+  uint64_t has = at.load(std::memory_order_relaxed);
+  if (has != 0 || !at.compare_exchange_strong(has, key_busy))
+    return has == key;
+  std::atomic_ref(s.place).store(place, std::memory_order_relaxed);
+  has = key_busy;
+  if (std::atomic_ref(walks.generation).load() == generation && at.compare_exchange_strong(has, key))
+    return true;
+  at.store(0, std::memory_order_release);
+  return false;
+}
+
 // False: there is no slot for it. Counts it in `used` if it is new.
 bool site_put(uint64_t base, uint64_t mask, uint64_t key, uint64_t place, uint64_t &used) M9_REQUIRES(malloc_mtx) {
   for (unsigned i = 0; i < site_probes; i++) {
@@ -84,15 +102,12 @@ bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
   return info && info->type->ks_handle->gone;
 }
 
-// Which entries: all, or those that no longer hold.
+// Which entries: all, or those that no longer hold. What is found by others is read from the table, and before that the
+// generation: so the table is first, and whoever read from it before is told by another generation.
 template <class Which> void sites_forget(Which which) M9_REQUIRES(malloc_mtx) {
-  walks_forget();
   chains_forget();
-  auto forget = [](site &s) { std::atomic_ref(s.key).store(0, std::memory_order_release); };
-  for (site &s : lookups.direct)
-    if (which(s))
-      forget(s);
   uint64_t base = sites.base.load(std::memory_order_relaxed), mask = sites.mask.load(std::memory_order_relaxed);
+  auto forget = [](site &s) { std::atomic_ref(s.key).store(0, std::memory_order_release); };
   for (uint64_t at = 0; at <= mask; at += sizeof(site)) {
     site &s = *reinterpret_cast<site *>(base + at);
     if (which(s)) {
@@ -100,13 +115,19 @@ template <class Which> void sites_forget(Which which) M9_REQUIRES(malloc_mtx) {
       entries_used--;
     }
   }
+  walks_forget();
+  for (site &s : lookups.direct) {
+    uint64_t has = key_busy;
+    if (!std::atomic_ref(s.key).compare_exchange_strong(has, key_cancelled) && has > key_cancelled && which(s))
+      forget(s);
+  }
 }
 
 } // namespace
 
 void site_insert(uint64_t key, uint64_t place, bool direct) {
   if (direct)
-    site_publish(site_direct(key), key, place);
+    direct_publish(site_direct(key), key, place, walk_generation());
   uint64_t entries = sites.mask.load(std::memory_order_relaxed) / sizeof(site) + 1;
   if (entries_used * 2 >= entries && entries < entries_most)
     table_grow();
@@ -155,8 +176,7 @@ uint64_t place_known(call_frame f, uint64_t zone_key) {
     return s.place;
   if (const site *s = site_one_up(f, zone_key))
     return s->place;
-  uint64_t place = walk_known(f, zone_key);
-  return place ? place : chain_place(f, zone_key);
+  return chain_place(f, zone_key);
 }
 
 } // namespace
@@ -187,18 +207,16 @@ uint64_t site_find(call_frame frame, unsigned zone) {
   return place;
 }
 
-bool site_promote(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t zone_key, uint64_t place) {
+bool site_promote(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t zone_key, uint64_t place,
+                  uint32_t generation) {
   uint64_t key = caller + zone_key, first = wrapper + zone_key;
   site *slot = &site_direct(key), &step_slot = site_direct(first);
   if (step != no_step && !site_free(*slot, key))
     slot = &site_beside(*slot);
   if (!site_free(*slot, key) || (step != no_step && !site_free(step_slot, first | key_one_up)))
     return false;
-  if (site_key(*slot) == key && (step == no_step || site_key(step_slot) == (first | key_one_up)))
-    return true; // this call could not make the step by it
-  locked guard(malloc_mtx);
-  return site_look_up(key) == place && site_publish(*slot, key, place) &&
-         (step == no_step || site_publish(step_slot, first | key_one_up, step));
+  return site_look_up(key) == place && direct_publish(*slot, key, place, generation) &&
+         (step == no_step || direct_publish(step_slot, first | key_one_up, step, generation));
 }
 
 void sites_forget_gone() { sites_forget(is_gone); }

@@ -18,7 +18,7 @@
 namespace m9 {
 
 struct site {
-  uint64_t key;   // return address + zone_key; 0: free. Written last (t)
+  uint64_t key;   // return address + zone_key; 0: free. Written last (t), of the direct table (a)
   uint64_t place; // stamp << 32 | cell, and place_ends once that is known
 };
 constexpr uint64_t place_ends = uint64_t{1} << 60; // of a return address in no wrapper: every walk ends there
@@ -155,10 +155,12 @@ inline site &site_beside(site &s) { return *reinterpret_cast<site *>(reinterpret
 uint64_t site_find(call_frame frame, unsigned zone);
 
 // Gives a site that allocates again a slot of the direct table; `step`: what the entry of a wrapper, one step below, is
-// to say, or no_step. False: the slots are taken.
-bool site_promote(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t zone_key, uint64_t place);
+// to say, or no_step; `generation`: what walk_generation() said before this was found. Locks nothing. False: the slots
+// are taken, or it is not true any more.
+bool site_promote(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t zone_key, uint64_t place,
+                  uint32_t generation);
 
-// Adds an entry, or replaces its place; `direct`: to the direct table too, where its slot is free.
+// Adds an entry, or replaces its place; `direct`: adds one to the direct table too, where its slot is free.
 void site_insert(uint64_t key, uint64_t place, bool direct) M9_REQUIRES(malloc_mtx);
 
 bool sites_start();

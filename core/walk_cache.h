@@ -5,9 +5,10 @@
 // place of the last. The next walk compares them all; where the stack has the same ones, it leads to the same place, as
 // what is known of a return address never changes while its module is loaded.
 //
-// An entry is found by the zone, the first return address and the last one. Where the last one stands is guessed: the
-// same call from the same depth of the stack nearly always has it as far above as one of the last two times. A guess
-// may lead beyond the stack, so it is followed no further than to the end of a page.
+// An entry is one of the two that the zone, the first return address and the last one choose. Where the last one stands
+// is guessed: the same call from the same depth of the stack nearly always has it as far above as one of the last two
+// times. A guess may lead beyond the stack, so only within the page of the first is it read unseen. A walk onto another
+// page is found by the depth instead, and each of its return addresses is read after those that lead to it agreed.
 #pragma once
 
 #include <atomic>
@@ -23,7 +24,7 @@ constexpr unsigned walk_near = 4;   // so many of them lie in an entry's first l
 
 struct alignas(64) known_walk { // what most walks need, in one line
   uint64_t state;               // number of changes << 32 | generation of walks, or odd while it is being changed
-  uint64_t key;                 // first return address + zone_key
+  uint64_t key;                 // first return address + zone_key, and walk_crosses, if it leads onto another page
   uint64_t place;               // and walk_more, if the second line is to be looked at
   uint64_t shape;               // a byte for each frame: how many words it lies above the first; 0 behind the last
   uint64_t callers[walk_near];  // what stands where a frame lies; the first return address behind the last
@@ -32,7 +33,7 @@ struct alignas(64) walk_line { // the rest
   uint64_t callers[walk_frames - walk_near];
   uint64_t pointers; // a byte for each frame that is found by rbp: walk_register, or the word that rbp is in
 };
-constexpr uint64_t walk_more = uint64_t{1} << 63;
+constexpr uint64_t walk_more = uint64_t{1} << 63, walk_crosses = uint64_t{1} << 62;
 constexpr unsigned walk_last_shift = 8 * walk_frames; // of shape: the last frame's byte once more
 constexpr uint64_t walk_register = 255;
 constexpr uint64_t walk_byte(uint64_t bytes, unsigned frame) { return bytes >> (8 * frame) & 255; }
@@ -51,25 +52,35 @@ struct alignas(4096) walk_cache {
   known_walk entries[walk_entries_most]; // the first ones alone, until they are too few: no page of the others is there
   walk_line seconds[walk_entries_most];
   uint32_t mask;       // bytes behind `entries` that an entry in use may begin at
-  uint32_t generation; // even; another one when sites are forgotten
+  uint32_t generation; // even; another one when sites are forgotten, or walks found by other numbers
+  uint64_t multiplier; // of the hash by which entries are found: odd
   // By key and depth of the stack: how many words above the first return address the last one stood the last time, and
   // another time << 8.
-  uint16_t guesses[1 << walk_guesses_bits];
+  alignas(64) uint16_t guesses[1 << walk_guesses_bits];
 };
-extern M9_HIDDEN walk_cache walks; // (a) mask and guesses are relaxed; the generation is (t) to write
+extern M9_HIDDEN walk_cache walks; // (a) mask, multiplier and guesses are relaxed
 
 inline uint64_t walk_read(const uint64_t &word) {
   return std::atomic_ref(const_cast<uint64_t &>(word)).load(std::memory_order_acquire);
 }
 inline uint32_t walk_generation() { return std::atomic_ref(walks.generation).load(std::memory_order_acquire); }
-constexpr uint64_t walk_mix(uint64_t key, uint64_t with) { return (key ^ with << 16) * 0x9E3779B97F4A7C15u; }
 inline uint16_t &walk_guesses(uint64_t key, call_frame f) {
-  return walks.guesses[walk_mix(key, f.cfa) >> (64 - walk_guesses_bits)];
+  // Depths and the offsets of caches are multiples of 16 (the zone's number is not), and some stacks are deep.
+  uint64_t at = (key >> 47) + key + f.cfa + (f.cfa >> 9);
+  return *reinterpret_cast<uint16_t *>(reinterpret_cast<uintptr_t>(walks.guesses) + (at & (sizeof walks.guesses - 2)));
 }
-inline known_walk &walk_entry(uint64_t key, uint64_t last) {
+// How an entry is found: `with` is the last return address, or the depth, if that stands on another page.
+struct walk_search {
+  uint64_t key, words, with;
+};
+inline known_walk &walk_entry(walk_search by) {
   uint64_t mask = std::atomic_ref(walks.mask).load(std::memory_order_relaxed);
+  uint64_t multiplier = std::atomic_ref(walks.multiplier).load(std::memory_order_relaxed);
   uintptr_t entries = opaque(reinterpret_cast<uintptr_t>(walks.entries));
-  return *reinterpret_cast<known_walk *>(entries + (walk_mix(key, last) >> 32 & mask));
+  return *reinterpret_cast<known_walk *>(entries + ((by.key ^ by.with << 16) * multiplier >> 32 & mask));
+}
+inline known_walk &walk_beside(known_walk &w) { // the other one of two
+  return *reinterpret_cast<known_walk *>(reinterpret_cast<uintptr_t>(&w) ^ sizeof(known_walk));
 }
 inline walk_line &walk_second(const known_walk &w) {
   static_assert(sizeof(walk_line) == sizeof(known_walk));
@@ -94,43 +105,59 @@ inline bool walk_in_page(call_frame f, uint64_t words) {
   return true;
 }
 
-// The place that a walk from here leads to, if the last return address stands so many words above the first and the
-// walk was made before; else 0.
-[[gnu::always_inline]] inline uint64_t walk_guessed(call_frame f, uint64_t key, uint64_t words) {
-  if (!walk_in_page(f, words)) [[unlikely]]
-    return 0;
-  const known_walk &w = walk_entry(key, walk_word(f, words));
-  uint64_t state = walk_read(w.state), shape = walk_read(w.shape);
-  if (walk_read(w.key) != key || shape >> walk_last_shift != words || uint32_t(state) != walk_generation()) [[unlikely]]
-    return 0;
-  auto differs = [&](unsigned frame, const uint64_t &caller) {
-    return walk_read(caller) != walk_word(f, walk_byte(shape, frame));
-  };
-  if (differs(0, w.callers[0]) || differs(1, w.callers[1]) || differs(2, w.callers[2]) || differs(3, w.callers[3]))
+// Whether the walk from here is the one of an entry, and then the place that it leads to. Within a page.
+[[gnu::always_inline]] inline bool walk_agrees(const known_walk &w, call_frame f, walk_search by, uint64_t &place) {
+  uint64_t state = walk_read(w.state), shape = walk_read(w.shape), bytes = shape;
+  if (walk_read(w.key) != by.key || shape >> walk_last_shift != by.words || uint32_t(state) != walk_generation())
       [[unlikely]]
-    return 0;
-  uint64_t place = walk_read(w.place), pointers = 0;
+    return false;
+  auto differ = [&](const uint64_t *callers) { // two
+    uint64_t words = bytes & 255, next = bytes >> 8 & 255;
+    bytes >>= 16;
+    return walk_read(callers[0]) != walk_word(f, words) || walk_read(callers[1]) != walk_word(f, next);
+  };
+  if (differ(w.callers) || differ(w.callers + 2)) [[unlikely]]
+    return false;
+  uint64_t pointers = 0;
+  place = walk_read(w.place);
   if (place & walk_more) {
     const walk_line &second = walk_second(w);
-    if (differs(4, second.callers[0]) || differs(5, second.callers[1]) || differs(6, second.callers[2]))
-      return 0;
+    if (differ(second.callers) || walk_read(second.callers[2]) != walk_word(f, bytes & 255))
+      return false;
     pointers = walk_read(second.pointers);
   }
-  return walk_read(w.state) == state && walk_pointers_agree(pointers, shape, f) ? place : 0;
+  return walk_read(w.state) == state && walk_pointers_agree(pointers, shape, f);
 }
 
-// The place that a walk from here leads to, by the first guess; 0: unknown. Calls nothing.
-[[gnu::always_inline]] inline uint64_t walk_known(call_frame f, uint64_t zone_key) {
-  uint64_t key = walk_word(f, 0) + zone_key;
-  return walk_guessed(f, key, std::atomic_ref(walk_guesses(key, f)).load(std::memory_order_relaxed) & 255);
+[[gnu::always_inline]] inline bool walk_guessed(call_frame f, uint64_t key, uint64_t words, uint64_t &place) {
+  if (!walk_in_page(f, words)) [[unlikely]]
+    return false;
+  walk_search by{key, words, walk_word(f, words)};
+  return walk_agrees(walk_entry(by), f, by, place);
 }
-// By the other guess, which is the first one from then on.
-uint64_t walk_known_otherwise(call_frame f, uint64_t zone_key);
+
+// Whether a walk from here is known by the first guess, or the second one, in the first of two entries, and then the
+// place that it leads to. A second guess that was right is the first one from then on. Both call nothing.
+[[gnu::always_inline]] inline bool walk_known(call_frame f, uint64_t zone_key, uint64_t &place) {
+  uint64_t key = walk_word(f, 0) + zone_key;
+  return walk_guessed(f, key, std::atomic_ref(walk_guesses(key, f)).load(std::memory_order_relaxed) & 255, place);
+}
+[[gnu::always_inline]] inline bool walk_known_otherwise(call_frame f, uint64_t zone_key, uint64_t &place) {
+  uint64_t key = walk_word(f, 0) + zone_key;
+  std::atomic_ref at(walk_guesses(key, f));
+  uint32_t guesses = at.load(std::memory_order_relaxed), words = guesses >> 8;
+  if (!walk_guessed(f, key, words, place))
+    return false;
+  at.store(uint16_t(guesses << 8 | words), std::memory_order_relaxed);
+  return true;
+}
+// The place by both guesses and both entries, onto another page, too; 0: unknown.
+uint64_t walk_look(call_frame f, uint64_t zone_key);
 
 void walks_start(); // once, before the fast paths are on
 // Keeps a walk that led from f to a place; `generation`: what walk_generation() said before it began.
 void walk_remember(walk_record &walk, call_frame f, uint64_t zone_key, uint64_t place, uint32_t generation);
 // What was kept is not believed any more.
-void walks_forget() M9_REQUIRES(malloc_mtx);
+void walks_forget();
 
 } // namespace m9

@@ -7,7 +7,10 @@
 #include <catch2/catch.hpp>
 
 #include <array>
+#include <atomic>
 #include <exception>
+#include <thread>
+#include <vector>
 
 #include "core/cell.h"
 #include "core/chain.h"
@@ -15,6 +18,7 @@
 #include "core/malloc_type.h"
 #include "core/module.h"
 #include "core/site.h"
+#include "core/walk_cache.h"
 
 using namespace m9;
 
@@ -57,6 +61,10 @@ uint64_t added(uintptr_t caller) {
 uint64_t found(call_frame f) {
   const site *s = site_one_up(f, zone_key);
   return s ? s->place : 0;
+}
+
+bool site_promote_now(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t zone, uint64_t place) {
+  return site_promote(wrapper, step, caller, zone, place, walk_generation());
 }
 
 // As malloc does: what is known of this call, and if it is nothing, what can be found.
@@ -110,19 +118,20 @@ TEST_CASE("a site is found one step up", "[one-up]") {
   const uint64_t place = added(caller), place_of_other = added(other);
   stack s(wrapper, 5, caller), t(wrapper, 5, other), moved(wrapper, 6, caller);
   CHECK(found(s.frame()) == 0);
-  CHECK_FALSE(site_promote(wrapper, 5 * 8, caller, zone_key, place + 1)); // not what the table has
+  CHECK_FALSE(site_promote_now(wrapper, 5 * 8, caller, zone_key, place + 1)); // not what the table has
   CHECK(found(s.frame()) == 0);
-  REQUIRE(site_promote(wrapper, 5 * 8, caller, zone_key, place));
+  REQUIRE(site_promote_now(wrapper, 5 * 8, caller, zone_key, place));
   {
     locked guard(malloc_mtx);
-    REQUIRE(site_promote(wrapper, 5 * 8, caller, zone_key, place)); // once more: nothing is done, and nothing locked
+    REQUIRE(
+        site_promote_now(wrapper, 5 * 8, caller, zone_key, place)); // once more: nothing is done, and nothing locked
   }
   CHECK(found(s.frame()) == place);
   CHECK(found(t.frame()) == 0); // has no slot yet
   CHECK(found(moved.frame()) == 0);
   CHECK(found(stack(other, 5, caller).frame()) == 0); // no wrapper
   CHECK(site_one_up(s.frame(), zone_keys.of_class[zone_tested + 1]) == nullptr);
-  REQUIRE(site_promote(wrapper, 5 * 8, other, zone_key, place_of_other));
+  REQUIRE(site_promote_now(wrapper, 5 * 8, other, zone_key, place_of_other));
   CHECK(found(t.frame()) == place_of_other);
   CHECK(found(s.frame()) == place);
 }
@@ -131,7 +140,7 @@ TEST_CASE("a site is found by rbp", "[one-up]") {
   const uintptr_t wrapper = address_of(1, 5), caller = address_of(1, 6);
   const uint64_t place = added(caller);
   stack s(wrapper, 11, caller);
-  REQUIRE(site_promote(wrapper, 8 | one_up_by_rbp, caller, zone_key, place));
+  REQUIRE(site_promote_now(wrapper, 8 | one_up_by_rbp, caller, zone_key, place));
   CHECK(found(s.frame(10)) == place);
   CHECK(found(s.frame(9)) == 0);
   CHECK(found(s.frame(11)) == 0);
@@ -152,8 +161,8 @@ TEST_CASE("a step to another page is made where it is known to be there", "[one-
   call_frame f{reinterpret_cast<uintptr_t>(at), reinterpret_cast<uintptr_t>(at) + 24};
   pages[509] = wrapper;                                   // right below
   *reinterpret_cast<uintptr_t *>(f.cfa + 4 * 8) = caller; // on the next page
-  REQUIRE(site_promote(wrapper, 4 * 8, caller, zone_key, place));
-  REQUIRE(site_promote(by_rbp, 8 | one_up_by_rbp, caller, zone_key, place));
+  REQUIRE(site_promote_now(wrapper, 4 * 8, caller, zone_key, place));
+  REQUIRE(site_promote_now(by_rbp, 8 | one_up_by_rbp, caller, zone_key, place));
   for (uintptr_t first : {wrapper, by_rbp}) {
     pages[509] = first;
     stack_forget();
@@ -183,7 +192,7 @@ TEST_CASE("two sites share a slot, and no third", "[one-up]") {
   for (uint64_t &place : places)
     place = added(address_of(3 + n++, 22));
   auto promote = [&](unsigned i, uint64_t step) {
-    return site_promote(step ? wrapper : address_of(3 + i, 22), step, address_of(3 + i, 22), zone_key, places[i]);
+    return site_promote_now(step ? wrapper : address_of(3 + i, 22), step, address_of(3 + i, 22), zone_key, places[i]);
   };
   auto find = [&](unsigned i) { return found(stack(wrapper, 5, address_of(3 + i, 22)).frame()); };
   REQUIRE(promote(0, 5 * 8));
@@ -194,7 +203,7 @@ TEST_CASE("two sites share a slot, and no third", "[one-up]") {
   CHECK(find(1) == places[1]);
   CHECK(find(2) == 0);
   // The wrapper's own slot is another's.
-  CHECK_FALSE(site_promote(address_of(7, 22), 5 * 8, address_of(3, 22), zone_key, places[0]));
+  CHECK_FALSE(site_promote_now(address_of(7, 22), 5 * 8, address_of(3, 22), zone_key, places[0]));
 }
 
 TEST_CASE("steps and sites are forgotten", "[one-up]") {
@@ -207,7 +216,9 @@ TEST_CASE("steps and sites are forgotten", "[one-up]") {
       n += e.key != 0;
     return n;
   };
-  auto promoted = [&] { return site_promote(wrapper, 5 * 8, caller, zone_key, place) && found(s.frame()) == place; };
+  auto promoted = [&] {
+    return site_promote_now(wrapper, 5 * 8, caller, zone_key, place) && found(s.frame()) == place;
+  };
   REQUIRE(promoted());
   {
     locked guard(malloc_mtx);
@@ -223,7 +234,7 @@ TEST_CASE("steps and sites are forgotten", "[one-up]") {
   // A wrapper in another module.
   const uintptr_t elsewhere = reinterpret_cast<uintptr_t>(&std::terminate);
   stack t(elsewhere, 7, caller);
-  REQUIRE(site_promote(elsewhere, 7 * 8, caller, zone_key, place));
+  REQUIRE(site_promote_now(elsewhere, 7 * 8, caller, zone_key, place));
   REQUIRE(found(t.frame()) == place);
   locked guard(malloc_mtx);
   module *other = module_get(module_number(elsewhere)), *program = module_get(module_number(caller));
@@ -238,4 +249,61 @@ TEST_CASE("steps and sites are forgotten", "[one-up]") {
   CHECK(entries() == 0);
   CHECK(found(s.frame()) == 0);
   program->unloaded = false;
+}
+
+TEST_CASE("what was found before sites are forgotten gets no slot", "[one-up]") {
+  const uintptr_t wrapper = address_of(10, 40), caller = address_of(10, 41);
+  stack s(wrapper, 5, caller);
+  uint64_t place = added(caller);
+  uint32_t generation = walk_generation();
+  {
+    locked guard(malloc_mtx);
+    sites_forget_all();
+  }
+  REQUIRE(added(caller) == place);
+  CHECK_FALSE(site_promote(wrapper, 5 * 8, caller, zone_key, place, generation));
+  CHECK(found(s.frame()) == 0);
+  // A slot that somebody is writing to belongs to him, and he learns of it.
+  site &slot = site_direct(caller + zone_key);
+  slot.key = 1;
+  {
+    locked guard(malloc_mtx);
+    sites_forget_all();
+  }
+  CHECK(slot.key == 2);
+  REQUIRE(added(caller) == place);
+  CHECK_FALSE(site_promote_now(caller, no_step, caller, zone_key, place));
+  CHECK(slot.key == 2);
+  slot.key = 0;
+
+  // Threads that promote all the time, each with what it has just looked up.
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> done{0};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 3; t++)
+    threads.emplace_back([&] {
+      while (!stop) {
+        uint32_t now = walk_generation();
+        if (uint64_t known = site_look_up(caller + zone_key))
+          done += site_promote(wrapper, 5 * 8, caller, zone_key, known, now);
+      }
+    });
+  uint64_t wrong = 0, seen = 0;
+  for (unsigned round = 0; round < 3000; round++) {
+    REQUIRE(added(caller) == place);
+    for (uint64_t before = done, i = 0; done == before && i < 100000; i++)
+      seen += found(s.frame()) == place;
+    {
+      locked guard(malloc_mtx);
+      sites_forget_all();
+    }
+    for (unsigned i = 0; i < 200; i++)
+      wrong += found(s.frame()) != 0;
+  }
+  stop = true;
+  for (auto &t : threads)
+    t.join();
+  CHECK(wrong == 0);
+  CHECK(done > 1000);
+  CHECK(seen > 0);
 }

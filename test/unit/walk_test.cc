@@ -40,10 +40,20 @@ struct stack {
   }
   call_frame frame() const { return {reinterpret_cast<uintptr_t>(&words[2]), rbp}; }
   static uint64_t plain(uint64_t place) { return place & ~walk_more; }
-  uint64_t at_once(uint64_t zone = zone_key) const { return plain(walk_known(frame(), zone)); }
+  static uint64_t at_once(call_frame f, uint64_t zone) {
+    uint64_t place;
+    return walk_known(f, zone, place) ? plain(place) : 0;
+  }
+  static uint64_t otherwise(call_frame f, uint64_t zone) {
+    uint64_t place;
+    return walk_known_otherwise(f, zone, place) ? plain(place) : 0;
+  }
+  uint64_t at_once(uint64_t zone = zone_key) const { return at_once(frame(), zone); }
+  // As malloc goes on.
   uint64_t find(uint64_t zone = zone_key) const {
     uint64_t place = at_once(zone);
-    return place ? place : plain(walk_known_otherwise(frame(), zone));
+    place = place ? place : otherwise(frame(), zone);
+    return place ? place : plain(walk_look(frame(), zone));
   }
   void keep(uint64_t place, uint64_t zone = zone_key) const { keep(frame(), place, zone); }
   void keep(call_frame f, uint64_t place, uint64_t zone = zone_key) const {
@@ -106,24 +116,64 @@ TEST_CASE("a walk that is too long, or reaches too far, is not kept", "[walk]") 
   CHECK(far_one.find() == 0);
 }
 
-TEST_CASE("a walk onto another page is not kept, and no guess leads there", "[walk]") {
+namespace {
+struct two_pages {
+  uint64_t *words =
+      static_cast<uint64_t *>(mmap(nullptr, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0));
+  two_pages() { REQUIRE(words != MAP_FAILED); }
+  ~two_pages() { munmap(words, 2 * 4096); }
+  two_pages(const two_pages &) = delete;
+  two_pages &operator=(const two_pages &) = delete;
+  // Whose first return address is the word at `at`.
+  call_frame frame(unsigned at) const { return {reinterpret_cast<uintptr_t>(&words[at + 1]), 1}; }
+  void end_after_first() const { REQUIRE(mprotect(words + 512, 4096, PROT_NONE) == 0); }
+};
+} // namespace
+
+TEST_CASE("no guess leads onto another page", "[walk]") {
   start();
   stack s({{30, 0x403300}}, 0x403350);
-  auto *pages = static_cast<uint64_t *>(mmap(nullptr, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0));
-  REQUIRE(pages != MAP_FAILED);
-  std::copy_n(s.words.begin(), 40, pages + 400);
-  call_frame near{reinterpret_cast<uintptr_t>(&pages[402]), 1}, far{reinterpret_cast<uintptr_t>(&pages[502]), 1};
+  two_pages pages;
+  std::copy_n(s.words.begin(), 40, pages.words + 400);
+  call_frame near = pages.frame(401), far = pages.frame(501);
   s.keep(near, 9);
-  CHECK(walk_known(near, zone_key) == 9);
-  std::copy_n(s.words.begin(), 40, pages + 500);
-  s.keep(far, 9);
-  CHECK(walk_known(far, zone_key) == 0);
+  CHECK(stack::at_once(near, zone_key) == 9);
+  std::copy_n(s.words.begin(), 11, pages.words + 500);
+  pages.end_after_first();
   // Guesses that are another's.
   walk_guesses(0x403350 + zone_key, far) = 30 | 31 << 8;
-  REQUIRE(mprotect(pages + 512, 4096, PROT_NONE) == 0);
-  CHECK(walk_known(far, zone_key) == 0);
-  CHECK(walk_known_otherwise(far, zone_key) == 0);
-  munmap(pages, 2 * 4096);
+  CHECK(stack::at_once(far, zone_key) == 0);
+  CHECK(stack::otherwise(far, zone_key) == 0);
+  CHECK(walk_look(far, zone_key) == 0);
+}
+
+TEST_CASE("a walk onto another page is known while what leads there stands", "[walk]") {
+  start();
+  stack s({{5, 0x40B100}, {25, 0x40B200}}, 0x40B350);
+  two_pages pages;
+  std::copy_n(s.words.begin(), 40, pages.words + 500);
+  call_frame f = pages.frame(501);
+  s.keep(f, 12);
+  CHECK(walk_look(f, zone_key) == 12);
+  pages.words[531] = 0x40B201;
+  CHECK(walk_look(f, zone_key) == 0);
+  pages.words[531] = 0x40B200;
+  CHECK(walk_look(f, zone_key) == 12);
+  // Another stack, whose first page is its last, at the same depth: the frame that is not the same leads nowhere.
+  pages.words[506] = 0x40B101;
+  pages.end_after_first();
+  CHECK(walk_look(f, zone_key) == 0);
+
+  // Where rbp leads to is not sure before all else is, so such a walk is not kept.
+  start();
+  stack by_rbp({});
+  by_rbp.words[1 + 6] = 0x40B400;
+  by_rbp.walk.add(0x40B400, 48, walk_register);
+  two_pages others;
+  std::copy_n(by_rbp.words.begin(), 40, others.words + 508);
+  call_frame g{others.frame(509).cfa, reinterpret_cast<uintptr_t>(&others.words[514])};
+  by_rbp.keep(g, 13);
+  CHECK(walk_look(g, zone_key) == 0);
 }
 
 TEST_CASE("two lengths of a walk from one depth are both guessed", "[walk]") {
@@ -190,6 +240,21 @@ TEST_CASE("many walks from one place lead each to its own", "[walk]") {
     }
   INFO(found << " of " << all.size());
   CHECK(found > all.size() * 8 / 10); // some share an entry
+}
+
+TEST_CASE("an entry that somebody left half written keeps no walk out", "[walk]") {
+  start();
+  stack s({{3, 0x40C100}, {2, 0x40C200}}, 0x40C350);
+  uint64_t key = 0x40C350 + zone_key;
+  known_walk &home = walk_entry({key, 5, 0x40C200});
+  home.state |= 1;
+  s.keep(31);
+  CHECK(walk_look(s.frame(), zone_key) == 31);
+  forget();
+  stack late({{3, 0x40C101}, {2, 0x40C200}}, 0x40C350);
+  late.keep(32);
+  CHECK(walk_look(late.frame(), zone_key) == 32);
+  home.state = 0;
 }
 
 TEST_CASE("no thread ever sees a torn walk", "[walk]") {
