@@ -15,6 +15,7 @@
 #include "core/site.h"
 #include "core/stack.h"
 #include "core/stack_node.h"
+#include "core/zone_plan.h"
 #include "shim/lock.h"
 #include "shim/panic.h"
 #include "shim/standard_error.h"
@@ -35,7 +36,7 @@ uint64_t pause_mask;                                     // signal mask to go ba
 
 void arm() {
   if (mode == format::run_mode::rseq)
-    process_arm(small_size_max + 1, zone_size_max + 1, uint64_t{zones_all} << zone_shift);
+    process_arm(small_size_max + 1, zone_size_max + 1, zones_bytes);
 }
 
 // In a child that no fork handler ran in (_Fork, clone): the locks may belong to threads that do not exist here, and

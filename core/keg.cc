@@ -6,6 +6,7 @@
 #include "core/live_index.h"
 #include "core/meta.h"
 #include "core/peak.h"
+#include "core/zone_plan.h"
 #include "shim/pages.h"
 #include "shim/panic.h"
 
@@ -18,10 +19,10 @@ void keg_describe(unsigned n) {
   k.slab_items = class_slab_items(zone_class(n));
   k.slab_shift = uint32_t(__builtin_ctz(k.slab_items));
   k.record_bytes = uint32_t((sizeof(slab) + 8 * slab_bitmap_words(k) + 63) / 64 * 64);
-  uint64_t room = (uint64_t{1} << zone_shift) - zone_stagger_most;
-  if (zone_domain(n) == domain_count - 1)
-    room -= zone_tags_most;
-  k.slabs_most = uint32_t(room / class_slab_bytes(zone_class(n))) - 1;
+  slab_range slabs = plan.of_class[zone_class(n)].of[zone_domain(n)];
+  k.near = zone_domain(n) == 0 ? near_slabs(zone_class(n)) : 0;
+  k.first = slabs.from - k.near;
+  k.slabs_most = slabs.until - k.first;
 }
 
 namespace {
@@ -116,7 +117,7 @@ uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock
     for (uint64_t left; taken < n && (left = ~s.bits[w] & in_slab) != 0;) {
       auto bit = uint32_t(63 - __builtin_clzll(left));
       s.bits[w] |= uint64_t{1} << bit;
-      to[taken++] = ((k.first + s.number) << k.slab_shift) + uint32_t(w) * 64 + bit;
+      to[taken++] = (keg_slab_place(k, s.number) << k.slab_shift) + uint32_t(w) * 64 + bit;
     }
   slab_populate(k, s, k.slab_items - (to[taken - 1] & (k.slab_items - 1)));
   for (uint32_t i = 0, j = taken; i + 1 < j; i++) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // The keg behind a zone: slabs cut into items, and the bucket of free items that CPUs fill from and empty into.
-// A slab's record (free bitmap, counts) lies outside of the slab. Index of an item = (first + slab number) * items +
-// bit, where `first` keeps the indices of a class's zones apart.
+// A slab's record (free bitmap, counts) lies outside of the slab. Index of an item = place * items + bit, where the
+// place of a slab is its number in the class's nursery, and `first` plus its number beyond (core/zone_plan.h).
 //
 // Invariants, under the lock:
 //   bit set <=> the item is out of the keg (with a program, in a CPU's cache or in the bucket)
@@ -43,6 +43,7 @@ struct area {
   size_t open;     // bytes that are open (z)
   size_t most;     // (i)
   bool down;       // the edge is the upper end (i)
+  bool dumped;     // core dumps have it, once it is open (i)
 };
 
 struct keg {
@@ -56,7 +57,7 @@ struct keg {
   uint32_t record_bytes = 0;      // of a slab's record (i)
   uint32_t slabs = 0;             // slabs made so far; numbers below exist (z)
   uint32_t slabs_most = 0;        // that fit the address range (i)
-  uint32_t first = 0;             // (i)
+  uint32_t near = 0, first = 0;   // slabs in the nursery; what is added to the numbers of others (i)
   uint32_t bucket_count = 0;      // (z)
   std::atomic<int> last_cpu = -1; // that used the bucket (a) relaxed
   uint32_t *bucket = nullptr;     // free items, the newest last (z) // uz_domain's bucket list
@@ -66,8 +67,9 @@ struct keg {
   index_set dirty;                // (z)
   uint64_t fails = 0, sleeps = 0; // (z)
   slab **table = nullptr;         // the records, by number; as long as the sets (z)
-  // What grows with the number of slabs, and how much of each is open. Compact mode has none.
-  area items = {}, tags = {};
+  // What grows with the number of slabs, and how much of each is open: of the nursery, and beyond it. Compact mode has
+  // none.
+  area nursery = {}, items = {}, tags = {}, units = {};
 };
 
 extern keg kegs[zones_all]; // one per zone
@@ -79,7 +81,12 @@ inline size_t slab_bitmap_words(const keg &k) { return (k.slab_items + 63) / 64;
 
 // The record of a slab; `number` < k.slabs. Without the lock, too: an older table holds the same records.
 inline slab *keg_slab(const keg &k, uint32_t number) { return k.table[number]; }
-inline uint32_t keg_slab_number(const keg &k, uint32_t index) { return (index >> k.slab_shift) - k.first; }
+inline uint32_t keg_slab_place(const keg &k, uint32_t number) { return number < k.near ? number : k.first + number; }
+// The number of what is there; slabs_most or more where none ever is.
+inline uint32_t keg_slab_at(const keg &k, uint32_t place) {
+  return place < k.near ? place : place - k.first < k.near ? UINT32_MAX : place - k.first;
+}
+inline uint32_t keg_slab_number(const keg &k, uint32_t index) { return keg_slab_at(k, index >> k.slab_shift); }
 
 // Makes sure that the bucket holds at least `want` items, as far as memory allows; returns how many it holds.
 uint32_t keg_fill_bucket(keg &k, unsigned n, uint32_t want) M9_REQUIRES(k.lock);

@@ -8,6 +8,7 @@
 #include "core/extent.h"
 #include "core/meta.h"
 #include "core/page_map.h"
+#include "core/zone_plan.h"
 #include "shim/pages.h"
 #include "shim/process.h"
 #include "shim/system.h"
@@ -21,42 +22,13 @@ namespace {
 bool compact = false; // (i)
 size_t page = 4096;   // (i)
 
-constexpr size_t zones_bytes = size_t{zones_all} << zone_shift;
-
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-// A page of page tables covers so much. Where a class begins, what its first slab has and that slab's tags lie in one.
-constexpr size_t table_bytes = 2 * 1024 * 1024;
-
-// The tags that are used first, the last ones of the first slab, lie at different cache sets, which are chosen by the
-// low address bits.
-size_t stagger(unsigned c) {
-  size_t tags = class_slab_items(c) * sizeof(uint16_t) & ~size_t{63};
-  return ((c * 5 + 32) * 64 - (tags > 64 ? tags - 64 : 0)) % 4096;
-}
-// So do the items used first; as these keep their pages and their alignment, they can differ in the bits above these
-// only. That is worth it too: caches that predict the way by a hash of the linear address (AMD's since Bulldozer) hold
-// just one of two lines whose bits 6 to 27 agree.
-constexpr size_t stagger_items(unsigned c) {
-  size_t alignment = class_size(c) & -class_size(c), pages = 4 + c * 37 % 384;
-  return (pages * 4096 + alignment - 1) / alignment * alignment;
-}
-constexpr bool staggers_fit() {
-  for (unsigned c = 0; c < zone_count; c++)
-    if (stagger_items(c) < 4 * 4096 || stagger_items(c) + class_slab_bytes(c) > table_bytes ||
-        stagger_items(c) > zone_stagger_most)
-      return false;
-  return true;
-}
-static_assert(staggers_fit());
-
-// The zones of a class have one base, one table of tags and disjoint indices: those of the next begin with the first
-// slab beyond its border.
-uint32_t first_slab(unsigned n) {
-  uint64_t border = uint64_t{zone_domain(n)} << zone_shift;
-  uint64_t bytes = class_slab_bytes(zone_class(n)), stagger = stagger_items(zone_class(n));
-  return border == 0 ? 0 : uint32_t((border - stagger + bytes - 1) / bytes);
-}
+uintptr_t address_of(uint64_t offset) { return zone_list.base + offset; }
+uintptr_t top_of(unsigned c) { return address_of(plan.of_class[c].top); }
+uintptr_t group_top_of(unsigned g) { return address_of(plan.group_tops[g]); }
+uintptr_t tags_of(unsigned c) { return group_top_of(group_of(c)) + page + plan.of_class[c].tags; }
+zone &unit_at(uintptr_t p) { return zone_list.units[(p - zone_list.base) >> unit_shift]; }
 
 void zone_describe(unsigned n) {
   unsigned c = zone_class(n);
@@ -68,36 +40,42 @@ void zone_describe(unsigned n) {
   z.cells = zone_cells_offset(c);
   z.cache_most = uint16_t(cache_most(c));
   z.gap = c == 0 ? 17 : uint16_t(class_size(c) - class_size(c - 1)); // 0 bytes are as good as 1
+  z.self = &z;
   keg_describe(n);
-  kegs[n].first = first_slab(n);
 }
 
-// Sets out a class's zones below p: items downwards from one address, and their tags upwards, so that the first of both
-// share the page tables. A page between them is never opened, as one item too long must not be a tag.
-void class_lay_out(unsigned c, uintptr_t p) {
-  uintptr_t upper = p - stagger_items(c), tags = upper + page + stagger(c);
-  for (unsigned n = zone_first(c); n < zone_first(c + 1); n++) {
-    keg &k = kegs[n];
-    uintptr_t items = upper - k.first * class_slab_bytes(c);
-    k.items = {items, items, 0, k.slabs_most * class_slab_bytes(c), true};
-    uintptr_t own_tags = tags + size_t{k.first} * k.slab_items * sizeof(uint16_t);
-    // What lies between the border and the first slab must find a tag, too: 0.
-    uintptr_t edge = (k.first == 0 ? own_tags : own_tags - k.slab_items * sizeof(uint16_t)) & ~(page - 1);
-    uintptr_t end = round_up(own_tags + size_t{k.slabs_most} * k.slab_items * sizeof(uint16_t), page);
-    k.tags = {own_tags, edge, 0, end - edge, false};
-    zones[n].base = upper - class_size(c);
-    zones[n].tags = reinterpret_cast<uint16_t *>(tags);
-    zones[n].items = 0;
-  }
+void zone_lay_out(unsigned n) {
+  unsigned c = zone_class(n);
+  keg &k = kegs[n];
+  zones[n].base = top_of(c) - class_size(c);
+  zones[n].tags = reinterpret_cast<uint16_t *>(tags_of(c));
+  uint32_t first = k.first + k.near; // beyond the nursery
+  uint64_t slabs = k.slabs_most - k.near, bytes = class_slab_bytes(c), tags = stamp_bytes(k.slab_items);
+  k.nursery = {top_of(c), top_of(c), 0, k.near * bytes, true, true};
+  uintptr_t items = top_of(c) - first * bytes;
+  k.items = {items, items, 0, slabs * bytes, true, false};
+  // What lies above the first slab, in its unit, must find a tag, too: 0.
+  uintptr_t own_tags = tags_of(c) + first * tags, edge = (own_tags - tags) & ~(page - 1);
+  k.tags = {own_tags, edge, 0, round_up(own_tags + slabs * tags, page) - edge, false, false};
+  auto units = reinterpret_cast<uintptr_t>(&unit_at(items - 1) + 1), last = round_up(units, page);
+  auto lowest = reinterpret_cast<uintptr_t>(&unit_at(items - slabs * bytes)) & ~(page - 1);
+  k.units = {units, last, 0, last - lowest, true, false};
 }
 
 bool reserve() {
-  uintptr_t p = pages_reserve(zones_bytes + zone_tags_most + table_bytes);
+  const size_t units_bytes = round_up((zones_bytes >> unit_shift) * sizeof(zone), page);
+  const size_t bytes = units_bytes + 2 * table_bytes + zones_bytes;
+  uintptr_t p = pages_reserve(bytes);
   if (!p)
     return false;
-  zone_list.base = round_up(p, table_bytes);
-  for (unsigned c = 0; c < zone_count; c++)
-    class_lay_out(c, zone_list.base + (size_t{zone_first(c + 1)} << zone_shift));
+  if (!pages_open_readable(p, units_bytes)) {
+    pages_drop(p, bytes);
+    return false;
+  }
+  zone_list.units = reinterpret_cast<zone *>(p);
+  zone_list.base = round_up(p + units_bytes, table_bytes) + table_bytes - table_above;
+  for (unsigned n = 0; n < zones_all; n++)
+    zone_lay_out(n);
   return true;
 }
 
@@ -111,7 +89,7 @@ bool area_open(area &a, size_t need, size_t step) {
     size_t to = round_up(need + beyond, step);
     if (to > a.most)
       to = a.most;
-    if (pages_open(a.down ? a.edge - to : a.edge + a.open, to - a.open)) {
+    if (pages_open(a.down ? a.edge - to : a.edge + a.open, to - a.open, a.dumped)) {
       a.open = to;
       return true;
     }
@@ -119,22 +97,63 @@ bool area_open(area &a, size_t need, size_t step) {
   return false;
 }
 
+// Makes a group's nursery usable, of which each class opens what it needs. Two that come at once both do so, to the
+// same effect.
+bool nursery_start(unsigned g) {
+  static std::atomic<bool> started[groups]; // (a) relaxed
+  if (started[g].load(std::memory_order_relaxed))
+    return true;
+  uintptr_t top = group_top_of(g), bottom = top - nursery_bytes(g);
+  uintptr_t units = reinterpret_cast<uintptr_t>(&unit_at(bottom)) & ~(page - 1);
+  if (!pages_open(top + page, round_up(plan.nursery_tags[g], page)) ||
+      !pages_open(units, round_up(reinterpret_cast<uintptr_t>(&unit_at(top)), page) - units))
+    return false;
+  pages_dump(bottom, top - bottom, true);
+  started[g].store(true, std::memory_order_relaxed);
+  return true;
+}
+
+// Of a new slab's addresses. Whoever reads what is half written finds no items.
+void units_describe(unsigned n, const slab &s, uint64_t items) {
+  auto from = reinterpret_cast<uintptr_t>(s.base);
+  zone *last = &unit_at(from + class_slab_bytes(zone_class(n)) - 1);
+  for (zone *unit = &unit_at(from); unit <= last; unit++) {
+    std::atomic_ref self(unit->self);
+    if (!self.load(std::memory_order_relaxed)) {
+      *unit = zones[n]; // none of which has items, and here none has itself
+      self.store(&zones[n], std::memory_order_release);
+    }
+    std::atomic_ref(unit->items).store(items, std::memory_order_release);
+  }
+}
+
 // The pages of an idle slab's tags go too, where all slabs whose tags lie in a page are idle. Zones of large items have
 // so few tags that it is not worth the search.
 void tags_purge(const keg &k, uint32_t number) {
-  size_t bytes = k.slab_items * sizeof(uint16_t);
-  if (bytes < page / 16)
+  size_t bytes = stamp_bytes(k.slab_items);
+  if (bytes < page / 16 || number < k.near) // others' are there, too
     return;
+  number -= k.near;
   uintptr_t start = k.tags.start + number * bytes;
   for (uintptr_t at = start & ~(page - 1); at < start + bytes; at += page) {
-    uint64_t first = at < k.tags.start ? 0 : (at - k.tags.start) / bytes;
+    uint64_t first = (at - k.tags.start) / bytes;
     uint64_t last = (at + page - 1 - k.tags.start) / bytes;
-    bool idle = true;
-    for (uint64_t i = first; i <= last && i < k.slabs; i++)
-      idle = idle && keg_slab(k, uint32_t(i))->out == 0;
+    bool idle = at >= k.tags.start && last + k.near < k.slabs_most; // else another zone's may be there
+    for (uint64_t i = first; i <= last && i + k.near < k.slabs; i++)
+      idle = idle && keg_slab(k, uint32_t(i) + k.near)->out == 0;
     if (idle)
       pages_purge(at, page);
   }
+}
+
+// The zone that an address is meant for where no slab is yet; zones_all: none.
+unsigned zone_planned(uintptr_t at) {
+  for (unsigned n = 0; n < zones_all; n++) {
+    uintptr_t top = top_of(zone_class(n));
+    if (kegs[n].items.edge - at - 1 < kegs[n].items.most || (kegs[n].near > 0 && top - at - 1 < unit_bytes))
+      return n;
+  }
+  return zones_all;
 }
 
 } // namespace
@@ -160,19 +179,27 @@ bool layout_slab(unsigned n, uint32_t number, slab &s) {
       s.tags = static_cast<uint16_t *>(meta_alloc(k.slab_items * sizeof(uint16_t)));
     return s.tags && layout_slab_back(n, s);
   }
-  size_t bytes = class_slab_bytes(zone_class(n)), slabs = size_t{number} + 1;
-  size_t tags_end = k.tags.start - k.tags.edge + slabs * k.slab_items * sizeof(uint16_t);
-  if (!area_open(k.tags, tags_end, 4096) || !area_open(k.items, slabs * bytes, 65536))
-    return false;
-  if (number >= 4) { // the zone grows: its tags are used soon
-    uintptr_t tags = k.tags.start + number * k.slab_items * sizeof(uint16_t);
-    uintptr_t from = round_up(tags, page), to = round_up(tags + k.slab_items * sizeof(uint16_t), page);
-    if (from < to)
-      pages_populate(from, to - from, true);
+  unsigned c = zone_class(n);
+  uint64_t place = keg_slab_place(k, number), bytes = class_slab_bytes(c), tags = stamp_bytes(k.slab_items);
+  s.base = reinterpret_cast<uint8_t *>(top_of(c) - (place + 1) * bytes);
+  s.tags = zones[n].tags + place * k.slab_items;
+  if (number < k.near) {
+    if (!nursery_start(group_of(c)) || !area_open(k.nursery, (number + 1) * bytes, 65536))
+      return false;
+  } else {
+    uint64_t slabs = number - k.near + 1;
+    auto unit = reinterpret_cast<uintptr_t>(&unit_at(reinterpret_cast<uintptr_t>(s.base)));
+    if (!area_open(k.units, k.units.edge - unit, 4096) ||
+        !area_open(k.tags, k.tags.start - k.tags.edge + slabs * tags, 4096) ||
+        !area_open(k.items, slabs * bytes, 65536))
+      return false;
+    if (number >= k.near + 4) { // the zone grows: its tags are used soon
+      auto own = reinterpret_cast<uintptr_t>(s.tags), from = round_up(own, page), to = round_up(own + tags, page);
+      if (from < to)
+        pages_populate(from, to - from, true);
+    }
   }
-  s.base = reinterpret_cast<uint8_t *>(k.items.start - slabs * bytes);
-  s.tags = reinterpret_cast<uint16_t *>(k.tags.start) + size_t{number} * k.slab_items;
-  std::atomic_ref(zones[n].items).store((k.first + slabs) * k.slab_items, std::memory_order_release);
+  units_describe(n, s, (place + 1) * k.slab_items);
   return true;
 }
 
@@ -211,24 +238,25 @@ item_place layout_find(const void *p) {
     if (!s)
       return place;
   } else {
-    uint64_t n = (at - zone_list.base) >> zone_shift;
-    if (at - zone_list.base >= zones_bytes + zone_tags_most)
+    if (at - zone_list.base >= zones_bytes)
       return place;
-    n = n < zones_all ? n : zones_all - 1; // above it are its class's tags
-    // Above the first slab of the zone this wraps around, to more than there can be.
-    uint64_t above = zones[n].base + zone_size(zones[n]) - 1; // the class's last byte
-    uint64_t number = (above - at) / class_slab_bytes(zone_class(unsigned(n))) - kegs[n].first;
-    if (at > above || number >= kegs[n].slabs) {
-      place.zone = unsigned(n);
+    const zone &z = zone_of_offset(at - zone_list.base);
+    unsigned n = z.self ? zone_number(z) : zone_planned(at);
+    if (n == zones_all)
+      return place;
+    uint64_t top = top_of(zone_class(n));
+    uint32_t number = keg_slab_at(kegs[n], uint32_t((top - 1 - at) / class_slab_bytes(zone_class(n))));
+    if (number >= kegs[n].slabs) {
+      place.zone = n;
       return place;
     }
-    s = keg_slab(kegs[n], uint32_t(number));
+    s = keg_slab(kegs[n], number);
   }
   const keg &k = kegs[s->zone];
   size_t size = zone_size(zones[s->zone]), offset = at - reinterpret_cast<uintptr_t>(s->base);
   auto bit = uint32_t(k.slab_items - 1 - offset / size);
   place.zone = s->zone;
-  place.index = ((k.first + s->number) << k.slab_shift) + bit;
+  place.index = (keg_slab_place(k, s->number) << k.slab_shift) + bit;
   place.inside = offset % size;
   place.start = s->base + (offset - place.inside);
   place.tag = s->tags + bit;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Where things lie. Usually one reservation holds a region of 32 GiB per zone. A class's items grow downwards, and the
-// tags that indices address grow upwards from where these begin, into the next class's first region; both are opened
-// step by step. Where the address limit is too small for that (`ulimit -v`),
+// Where things lie. Usually one reservation holds all that core/zone_plan.h says, and before it a record for each unit
+// of that; all of it is opened step by step. Where the address limit is too small (`ulimit -v`),
 // compact mode takes slabs and their tags as they are needed, the zones stay unknown to the fast paths, and the page
 // map says which slab an address belongs to.
 #pragma once
@@ -21,7 +20,7 @@ bool layout_is_compact();
 // Opens the next slab of a zone and says so in its record, all zero before; false when memory is refused. The keg's
 // lock is held.
 bool layout_slab(unsigned n, uint32_t number, slab &s);
-// Gives an idle slab's pages (and those of its tags) back; false: they are locked.
+// Gives an idle slab's pages (and, beyond the nursery, those of its tags) back; false: they are locked.
 bool layout_slab_purge(unsigned n, slab &s);
 void layout_slab_forget(unsigned n, slab &s); // compact: the record alone, wherever its extent went
 // Compact mode: memory again for a slab whose extent was given away.

@@ -2,8 +2,9 @@
 //
 // A zone: one size class of one domain as malloc and free see it. The fast paths read `zone` (one cache line that
 // changes only when a slab is made); everything behind it is the keg's. The zones of a class are neighbours, and differ
-// in their names and in the indices that are theirs only; a CPU allocates from the one that owns its cache. An item is
-// named by its 32-bit index in the class, and they lie downwards:
+// in their names and in the indices that are theirs only; a CPU allocates from the one that owns its cache. Each unit
+// of a zone's addresses that has a slab has a copy of it, so that an address leads there. An item is named by its
+// 32-bit index in the class, and they lie downwards:
 //   item = base - index * size;   index = ((base - item) * reciprocal) >> 64
 // and its stamp, tags[index], is 0 when it was never handed out, 2t + 1 while a program holds it and counts against
 // cell t of its zone (its tag, 1..0x7fff), and 2t after it was freed. So a stamp of what is held, times 8, is where the
@@ -27,14 +28,15 @@ constexpr uint16_t stamp_tag(uint16_t stamp) { return stamp >> 1; }
 struct alignas(64) zone {
   uint64_t base;       // address of item 0, the highest (i)
   uint16_t *tags;      // stamps, by index (i)
-  uint64_t reciprocal; // UINT64_MAX / size + 1: exact for offsets below 2^36 and sizes up to 2^16 (i)
+  uint64_t reciprocal; // UINT64_MAX / size + 1: exact for indices below 2^32 and sizes up to 2^16 (i)
   uint64_t stride;     // from an item to the next: minus the bytes of one (i)
   uint32_t cache;      // offset in a per-CPU block: of the cache that the class allocates from (i)
   uint32_t cells;      // offset of tag 0's cell in a per-CPU block (i)
-  uint64_t items;      // indices below, if this zone's, have slabs and so a tag (z)
+  uint64_t items;      // of a copy: indices below, if the unit's, have slabs and so a tag (z)
   uint16_t cache_most; // items that a CPU's cache may grow to (i) // uz_bucket_size_max
   uint16_t gap;        // sizes that belong here: more than size - gap, at most size (i)
   uint32_t homeward;   // offset: of the cache for what is freed by CPUs that allocate from another domain (i)
+  const zone *self;    // of which this may be a copy (i)
 };
 static_assert(sizeof(zone) == 64);
 
@@ -44,24 +46,23 @@ constexpr unsigned zone_of(unsigned c, unsigned domain) { return zone_first(c) +
 constexpr unsigned zone_class(unsigned n) { return n / domain_count; }
 constexpr unsigned zone_domain(unsigned n) { return domain_count - 1 - n % domain_count; }
 
-constexpr int zone_shift = 35;                          // every zone has 32 GiB of addresses
-constexpr uint64_t zone_stagger_most = 2 * 1024 * 1024; // of which so many may lie above item 0
-// What the stamps of a class take at most; they lie upwards from its first item, so in the next class's first zone, of
-// which items take the other end.
-constexpr uint64_t zone_tags_most = (uint64_t{domain_count} << zone_shift) / 16 * 2 + zone_stagger_most;
+constexpr int unit_shift = 19; // addresses of one zone, which have one copy of it
+constexpr uint64_t unit_bytes = uint64_t{1} << unit_shift;
 
 struct alignas(4096) zone_table {
   zone at[zones_all];
   char unused[tables_line * 64 + 8 - sizeof(zone) * zones_all % 4096];
-  uint64_t base; // the lowest address of the first zone (i)
+  uint64_t base; // where zones begin (i)
+  zone *units;   // by the number of the unit; all zero where it has no slab (z)
 };
 extern M9_HIDDEN zone_table zone_list;
 inline constexpr zone (&zones)[zones_all] = zone_list.at;
-inline uint64_t zone_owner(const zone &z) { return reinterpret_cast<uint64_t>(&z); } // of caches
+inline uint64_t zone_owner(const zone &z) { return reinterpret_cast<uint64_t>(z.self); } // of caches
 
-// The zone whose addresses hold the byte `at` bytes behind zone_list.base.
+// The zone, as its unit has it, whose addresses hold the byte `at` bytes behind zone_list.base.
 inline const zone &zone_of_offset(uint64_t at) {
-  auto address = reinterpret_cast<uintptr_t>(zones) + (at >> (zone_shift - 6) & ~uint64_t{sizeof(zone) - 1});
+  constexpr int shift = unit_shift - __builtin_ctz(sizeof(zone));
+  auto address = reinterpret_cast<uintptr_t>(zone_list.units) + (at >> shift & ~uint64_t{sizeof(zone) - 1});
   return *reinterpret_cast<const zone *>(opaque(address)); // one register, not the sum again for each field
 }
 
@@ -75,7 +76,7 @@ inline bool zone_index(const zone &z, const void *p, uint64_t &index) {
 
 inline void stamp_set_freed(uint16_t *tags, uint64_t index) { tags[index] &= uint16_t(~stamp_held); }
 
-inline unsigned zone_number(const zone &z) { return unsigned(&z - zones); }
+inline unsigned zone_number(const zone &z) { return unsigned(z.self - zones); }
 // Whether a program holds the item.
 inline bool zone_holds([[maybe_unused]] const zone &z, [[maybe_unused]] uint64_t index) {
 #if M9_COUNTING

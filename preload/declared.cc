@@ -112,9 +112,11 @@ void *unusual_alloc(size_t size, malloc_type_internal *t, int flags) {
   if (at >= fast.zones_limit)
     return false;
   const zone &z = zone_of_offset(at);
+  if (!zone_index(z, p, index))
+    return false;
   uint64_t key = declared_key(t) + zone_keys.of_class[zone_class(zone_number(z))];
   const site &s = site_direct(key);
-  return zone_index(z, p, index) && s.key == key && place_stamp(s.place) == z.tags[index];
+  return s.key == key && place_stamp(s.place) == z.tags[index];
 #else
   return true; // nothing is known of types
 #endif

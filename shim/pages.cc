@@ -29,10 +29,11 @@ uintptr_t pages_reserve(size_t size) {
   return p;
 }
 
-bool pages_open(uintptr_t address, size_t size) {
+bool pages_open(uintptr_t address, size_t size, bool dumped) {
   if (system_call(SYS_mprotect, long(address), long(size), PROT_READ | PROT_WRITE) != 0)
     return false;
-  system_call(SYS_madvise, long(address), long(size), MADV_DODUMP);
+  if (!dumped)
+    system_call(SYS_madvise, long(address), long(size), MADV_DODUMP);
   opened_bytes.fetch_add(size, std::memory_order_relaxed);
   return true;
 }

@@ -11,8 +11,8 @@ namespace m9 {
 
 // Address space without memory behind it, not dumped into core files; 0 when it is refused.
 uintptr_t pages_reserve(size_t size);
-// Makes a part of a reservation readable and writable. It reads as zeros.
-bool pages_open(uintptr_t address, size_t size);
+// Makes a part of a reservation readable and writable. It reads as zeros. `dumped`: core dumps have it already.
+bool pages_open(uintptr_t address, size_t size, bool dumped = false);
 // Makes a part of a reservation readable only (and zero); costs no commit charge.
 bool pages_open_readable(uintptr_t address, size_t size);
 // Fresh zeroed memory outside of any reservation; 0 when it is refused.

@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <random>
+#include <set>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <thread>
@@ -167,16 +168,24 @@ void spoil_and_abandon() M9_UNCHECKED {
       free_slow(many[i]);
 }
 
-// The first slab of every class and its tags lie in what one page of page tables covers.
+// The first slabs of all classes, and their tags, lie in what a few pages of page tables cover.
 void classes_begin_together() {
   constexpr uintptr_t table = 2 * 1024 * 1024;
+  std::set<uintptr_t> tables, directories, pages;
   for (unsigned c = 0; c < zone_count && !layout_is_compact(); c++) {
     const zone &z = zones[zone_of(c, 0)];
     uintptr_t lowest = z.base + (class_slab_items(c) - 1) * z.stride;
-    auto last = reinterpret_cast<uintptr_t>(z.tags + class_slab_items(c));
-    REQUIRE(reinterpret_cast<uintptr_t>(z.tags) - (z.base + class_size(c)) >= 4096); // a page is between them
-    REQUIRE(lowest / table == (last - 1) / table);
+    auto tags = reinterpret_cast<uintptr_t>(z.tags), last = tags + 2 * class_slab_items(c) - 1;
+    REQUIRE(tags - (z.base + class_size(c)) >= 4096); // a page is between them
+    for (uintptr_t at : {lowest, tags, last}) {
+      tables.insert(at / table);
+      directories.insert(at / (table * 512));
+    }
+    pages.insert(last / 4096);
   }
+  CHECK(tables.size() <= 14);
+  CHECK(directories.size() <= 8);
+  CHECK(pages.size() <= 24);
 }
 
 void run_mode(bool use_rseq, format::run_mode expected) {
