@@ -180,14 +180,16 @@ cell_sums cell_read(uint64_t cell, unsigned c, int cpu) {
 
 cell_sums cell_read(uint64_t cell, unsigned c) {
   cell_sums s{};
-  // -1, the shared block, comes first in both walks.
   for (int pass = 0; pass < 2; pass++) {
-    int cpu = -1;
-    do {
+    auto add = [&](int cpu) {
       (pass ? s.allocs : s.frees) += counter(cpu, cell + (pass ? 0 : 8));
       if (c == large_zone)
         (pass ? s.bytes_alloced : s.bytes_freed) += counter(cpu, cell + (pass ? 16 : 24));
-    } while ((cpu = percpu_next_opened(cpu)) >= 0);
+    };
+    if (percpu_shared_is_used())
+      add(-1); // the shared block comes first in both walks
+    for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
+      add(cpu);
   }
   if (c != large_zone) {
     s.bytes_alloced = s.allocs * class_size(c);

@@ -4,7 +4,7 @@
 namespace m9 {
 namespace {
 
-constexpr uint32_t entries_first = 256;
+constexpr uint32_t entries_first = 64;
 constexpr uint32_t crowded = 4; // times as many walks wanted another's entry as there are: they are not spread well
 constexpr uint32_t tries = 4;   // to spread so many otherwise
 constexpr uint64_t hash_multiplier = 0x9E3779B97F4A7C15;

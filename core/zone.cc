@@ -187,6 +187,8 @@ void zone_drain(keg &k, unsigned n, verbs v) {
 }
 
 uint64_t zone_cached(unsigned n) {
+  if (std::atomic_ref(kegs[n].slabs).load(std::memory_order_relaxed) == 0)
+    return 0; // so of what is not in use no page is brought in
   uint64_t items = kegs[n].bucket_count;
   for (int cpu = percpu_next_opened(-1); cpu >= 0; cpu = percpu_next_opened(cpu))
     for (uint32_t cache : {zones[n].cache, zones[n].homeward})

@@ -142,9 +142,12 @@ int percpu_next_opened(int after) {
   return -1;
 }
 
+bool percpu_shared_is_used() { return std::atomic_ref(percpu.shared_used).load(std::memory_order_relaxed); }
+
 void percpu_add(verbs v, uint64_t offset, uint64_t delta) {
   if (v == verbs::rseq ? rseq::add(offset, delta) : v == verbs::fallback && fallback::add(offset, delta))
     return;
+  std::atomic_ref(percpu.shared_used).store(true, std::memory_order_relaxed);
   atomic_at(percpu_block_of(-1) + offset).fetch_add(delta, std::memory_order_relaxed);
   if (percpu_shared_added) [[unlikely]]
     percpu_shared_added(offset, delta);

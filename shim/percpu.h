@@ -85,6 +85,8 @@ uint32_t push_many(uint64_t cache, uint64_t owner, const uint32_t *from, uint32_
 // Told of what percpu_add adds to the shared block; nullptr: nobody wants to know.
 extern void (*percpu_shared_added)(uint64_t offset, uint64_t delta);
 
+// False: nothing was ever added to the shared block, so it reads as zeros, and to look there would bring its pages in.
+bool percpu_shared_is_used();
 // Adds to a counter of this CPU or, where that is not possible, of the shared block. Always counts.
 void percpu_add(verbs v, uint64_t offset, uint64_t delta);
 

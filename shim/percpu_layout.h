@@ -54,6 +54,7 @@ struct alignas(4096) percpu_variables {
   uint64_t base_below; // minus the address of CPU 0's block (i) once the process is ready
   uint64_t base;
   int64_t rseq_offset; // of struct rseq from the thread pointer (i)
+  bool shared_used;    // something was, or is about to be, added to the shared block (a) relaxed
 };
 extern M9_HIDDEN percpu_variables percpu;
 

@@ -58,13 +58,14 @@ namespace m9::rseq {
 #endif
 
 // What an abort handler does once it knows that only the count is missing: no CPU can be charged any more, so the
-// shared block is, atomically.
+// shared block is, atomically, as percpu_add does it.
 #if M9_COUNTING
-#define M9_RSEQ_COUNT(cell, c, cells) " movq %[below]," c "\n negq " c "\n" cells " lock incq %c[shared]" cell "\n"
+#define M9_RSEQ_COUNT(cell, c, cells)                                                                                  \
+  " movq %[below]," c "\n negq " c "\n" cells " movb $1,%[used]\n lock incq %c[shared]" cell "\n"
 #else
 #define M9_RSEQ_COUNT(cell, c, cells) ""
 #endif
-#define M9_RSEQ_COUNT_INPUTS [shared] "i"(percpu_shared)
+#define M9_RSEQ_COUNT_INPUTS [shared] "i"(percpu_shared), [used] "m"(percpu.shared_used)
 
 // pop_and_count(cache, cell, index): the last index of this CPU's cache, counting one allocation in the cell.
 //   section: c = block, carry = 1;  t = address of c[cache]
