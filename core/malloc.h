@@ -5,8 +5,8 @@
 //   malloc         small sizes: the zone's part of the key by table; else on to
 //   malloc_medium  by logarithm; else on to slow (cold)
 //   malloc_from    key = call site + zone -> cell and tag, by the direct table; else on to
-//   malloc_walk    one step up, by the direct table; else on past wrappers, as the last time; else step by step, or
-//                  all of it (stack:N);  first sight: slow (cold)
+//   malloc_walk    one step up, by the direct table; else on past wrappers, as the last time; else by the table behind
+//                  the direct one; else step by step, or all of it (stack:N);  first sight: slow (cold)
 //   malloc_at      pop_and_count; stamp the tag; address = base - index * size.  Empty cache: refill (cold)
 //   free           zone by address -> index -> tag -> push_and_count
 //                    full cache: free_full (cold);  anything odd, and all else: free_slow (cold)
@@ -57,6 +57,8 @@ template <class Kind> [[gnu::noinline]] static void *malloc_walk_far(uint64_t zo
 }
 template <class Kind>
 [[gnu::noinline]] static void *malloc_walk_otherwise(uint64_t zone_key, size_t size, call_frame f) {
+  if (uint64_t place = site_displaced(f, zone_key))
+    return malloc_at<Kind>(zone_key, place);
   if (uint64_t place; walk_known_otherwise(f, zone_key, place)) [[likely]]
     return malloc_at<Kind>(zone_key, place);
   return malloc_walk_far<Kind>(zone_key, size, f);

@@ -151,6 +151,15 @@ inline site &site_beside(site &s) { return *reinterpret_cast<site *>(reinterpret
   return beside.key == key ? &beside : nullptr;
 }
 
+// The place of a call that is in no wrapper, and whose slot of the direct table is another's; else 0. Calls nothing.
+[[gnu::always_inline]] inline uint64_t site_displaced(call_frame f, uint64_t zone_key) {
+  uint64_t key = f.caller() + zone_key;
+  if (std::atomic_ref(site_direct(key).key).load(std::memory_order_relaxed) == 0)
+    return 0; // if it is one, it gets the slot
+  uint64_t place = site_look_up(key);
+  return place & place_ends ? place : 0;
+}
+
 // For slow paths: looks, and makes the type, the cell and the entry when the site is new. 0: no memory at all.
 uint64_t site_find(call_frame frame, unsigned zone);
 

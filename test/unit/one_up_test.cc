@@ -206,6 +206,29 @@ TEST_CASE("two sites share a slot, and no third", "[one-up]") {
   CHECK_FALSE(site_promote_now(address_of(7, 22), 5 * 8, address_of(3, 22), zone_key, places[0]));
 }
 
+TEST_CASE("a site whose slot is another's is found in the table behind", "[one-up]") {
+  const uintptr_t first = address_of(11, 50), second = address_of(12, 50), wrapper = address_of(13, 50);
+  uint64_t place = added(first), displaced = added(second);
+  auto look = [](uintptr_t caller) {
+    stack s(caller, 5, 0);
+    return site_displaced(s.frame(), zone_key);
+  };
+  CHECK(look(second) == 0); // may have the slot
+  REQUIRE(site_promote_now(first, no_step, first, zone_key, place));
+  CHECK(look(second) == displaced);
+  CHECK(look(wrapper) == 0); // nothing is known
+  {
+    locked guard(malloc_mtx);
+    site_insert(wrapper + zone_key, place & ~place_ends, false);
+  }
+  CHECK(look(wrapper) == 0); // it does not end there
+  {
+    locked guard(malloc_mtx);
+    sites_forget_all();
+  }
+  CHECK(look(second) == 0);
+}
+
 TEST_CASE("steps and sites are forgotten", "[one-up]") {
   const uintptr_t wrapper = address_of(9, 30), caller = address_of(9, 31);
   uint64_t place = added(caller);
