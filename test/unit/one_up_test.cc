@@ -63,6 +63,13 @@ uint64_t found(call_frame f) {
   return s ? s->place : 0;
 }
 
+// The sites of this program itself, where the system has put them, may want the same slots.
+void start() {
+  heap_enter();
+  locked guard(malloc_mtx);
+  sites_forget_all();
+}
+
 bool site_promote_now(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t zone, uint64_t place) {
   return site_promote(wrapper, step, caller, zone, place, walk_generation());
 }
@@ -94,7 +101,7 @@ extern "C" [[gnu::noinline, gnu::noclone]] seen xmalloc(bool slowly) { // a wrap
 } // namespace
 
 TEST_CASE("a site gets its slot when it allocates for the second time", "[one-up]") {
-  heap_enter();
+  start();
   std::array<seen, 4> calls{};
   for (seen &s : calls)
     s = wants_memory(); // one site
@@ -114,6 +121,7 @@ TEST_CASE("a site gets its slot when it allocates for the second time", "[one-up
 }
 
 TEST_CASE("a site is found one step up", "[one-up]") {
+  start();
   const uintptr_t wrapper = address_of(0, 1), caller = address_of(0, 2), other = address_of(0, 3);
   const uint64_t place = added(caller), place_of_other = added(other);
   stack s(wrapper, 5, caller), t(wrapper, 5, other), moved(wrapper, 6, caller);
@@ -137,6 +145,7 @@ TEST_CASE("a site is found one step up", "[one-up]") {
 }
 
 TEST_CASE("a site is found by rbp", "[one-up]") {
+  start();
   const uintptr_t wrapper = address_of(1, 5), caller = address_of(1, 6);
   const uint64_t place = added(caller);
   stack s(wrapper, 11, caller);
@@ -152,6 +161,7 @@ TEST_CASE("a site is found by rbp", "[one-up]") {
 }
 
 TEST_CASE("a step to another page is made where it is known to be there", "[one-up]") {
+  start();
   const uintptr_t wrapper = address_of(2, 7), by_rbp = address_of(2, 9), caller = address_of(2, 8);
   const uint64_t place = added(caller);
   auto *pages =
@@ -186,6 +196,7 @@ TEST_CASE("a step to another page is made where it is known to be there", "[one-
 }
 
 TEST_CASE("two sites share a slot, and no third", "[one-up]") {
+  start();
   const uintptr_t wrapper = address_of(3, 20);
   uint64_t places[3];
   unsigned n = 0;
@@ -207,6 +218,7 @@ TEST_CASE("two sites share a slot, and no third", "[one-up]") {
 }
 
 TEST_CASE("a site whose slot is another's is found in the table behind", "[one-up]") {
+  start();
   const uintptr_t first = address_of(11, 50), second = address_of(12, 50), wrapper = address_of(13, 50);
   uint64_t place = added(first), displaced = added(second);
   auto look = [](uintptr_t caller) {
@@ -230,6 +242,7 @@ TEST_CASE("a site whose slot is another's is found in the table behind", "[one-u
 }
 
 TEST_CASE("steps and sites are forgotten", "[one-up]") {
+  start();
   const uintptr_t wrapper = address_of(9, 30), caller = address_of(9, 31);
   uint64_t place = added(caller);
   stack s(wrapper, 5, caller);
@@ -275,6 +288,7 @@ TEST_CASE("steps and sites are forgotten", "[one-up]") {
 }
 
 TEST_CASE("what was found before sites are forgotten gets no slot", "[one-up]") {
+  start();
   const uintptr_t wrapper = address_of(10, 40), caller = address_of(10, 41);
   stack s(wrapper, 5, caller);
   uint64_t place = added(caller);
