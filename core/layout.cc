@@ -120,7 +120,9 @@ void units_describe(unsigned n, const slab &s, uint64_t items) {
   for (zone *unit = &unit_at(from); unit <= last; unit++) {
     std::atomic_ref self(unit->self);
     if (!self.load(std::memory_order_relaxed)) {
-      *unit = zones[n]; // none of which has items, and here none has itself
+      zone copy = zones[n]; // which has no items
+      copy.self = nullptr;  // last: a child may be made of a record that is half written
+      *unit = copy;
       self.store(&zones[n], std::memory_order_release);
     }
     std::atomic_ref(unit->items).store(items, std::memory_order_release);
