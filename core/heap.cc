@@ -17,6 +17,7 @@
 #include "core/stack_node.h"
 #include "core/zone_plan.h"
 #include "shim/lock.h"
+#include "shim/pages.h"
 #include "shim/panic.h"
 #include "shim/standard_error.h"
 #include "shim/system.h"
@@ -33,6 +34,12 @@ std::atomic<uint64_t> notes[unsigned(heap_note::count)]; // (a) relaxed
 uint64_t fork_mask;                                      // signal mask to go back to after fork
 bool fork_prepared;                                      // the locks are ours: set between prepare and child
 uint64_t pause_mask;                                     // signal mask to go back to after a pause (start_lock)
+
+// What a start uses nearly all of: a fault for each page costs more than the page.
+void tables_populate() {
+  pages_populate(reinterpret_cast<uintptr_t>(&kegs) & ~uintptr_t{4095}, sizeof kegs + 4095, true);
+  pages_populate(reinterpret_cast<uintptr_t>(&lookups), sizeof lookups, true);
+}
 
 void arm() {
   if (mode == format::run_mode::rseq)
@@ -136,6 +143,7 @@ void heap_begin() {
   bool first = !begun;
   if (first) {
     process_prepare_switch();
+    tables_populate();
     layout_start();
     lookups_start();
     percpu_open_range(-1, 0, 4096);

@@ -59,7 +59,7 @@ struct keg {
   uint32_t slabs_most = 0;        // that fit the address range (i)
   uint32_t near = 0, first = 0;   // slabs in the nursery; what is added to the numbers of others (i)
   uint32_t bucket_count = 0;      // (z)
-  std::atomic<int> last_cpu = -1; // that used the bucket (a) relaxed
+  std::atomic<int> last_cpu = 0;  // that used the bucket, plus one; 0: none (a) relaxed
   uint32_t *bucket = nullptr;     // free items, the newest last (z) // uz_domain's bucket list
   uint64_t items_out = 0;         // (z)
   uint64_t slabs_idle = 0;        // members of `dirty` (z)

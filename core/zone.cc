@@ -66,8 +66,8 @@ void domains_settle(unsigned c, verbs v) {
   int cpu = percpu_current();
   if (cpu < 0 || !percpu_is_opened(cpu))
     return;
-  int last = kegs[zone_of(c, percpu_domain(cpu))].last_cpu.exchange(cpu, std::memory_order_relaxed);
-  if (last >= 0 && last != cpu && !process_single_threaded() && percpu_split_domains(v)) {
+  int last = kegs[zone_of(c, percpu_domain(cpu))].last_cpu.exchange(cpu + 1, std::memory_order_relaxed);
+  if (last != 0 && last != cpu + 1 && !process_single_threaded() && percpu_split_domains(v)) {
     for (int other = percpu_next_opened(-1); other >= 0; other = percpu_next_opened(other))
       for (unsigned all = 0; all < zone_count; all++)
         cache_change_owner(all, other, v);

@@ -43,7 +43,11 @@ enum class lock_rank : uint8_t { process, types, zone, extents, meta };
 
 class M9_CAPABILITY mutex {
 public:
+#if M9_CHECKS
   constexpr explicit mutex(lock_rank rank) : m_rank(rank) {}
+#else
+  constexpr explicit mutex(lock_rank) {} // all zero, so that no file holds what has one
+#endif
   // Both return true when the lock had to be waited for.
   bool lock() M9_ACQUIRES() {
     if (fork_is_mine()) [[unlikely]]
@@ -76,12 +80,12 @@ private:
 #if M9_CHECKS
   void rank_check_acquire();
   void rank_check_release();
+  lock_rank m_rank;
 #else
   void rank_check_acquire() {}
   void rank_check_release() {}
 #endif
   std::atomic<uint32_t> m_state{0}; // 0 free, 1 held, 2 held and waited for
-  [[maybe_unused]] lock_rank m_rank;
 };
 
 // The kernel's signal mask of this thread, changed and put back.
