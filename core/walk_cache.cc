@@ -75,17 +75,20 @@ walk_search walk_search_for(call_frame f, uint64_t key, uint64_t words) {
 
 // As walk_agrees, where only what was compared says that the stack goes on: by what an entry says at one time.
 bool walk_agrees_beyond(const known_walk &w, call_frame f, walk_search by, uint64_t &place) {
-  uint64_t state = walk_read(w.state), shape = walk_read(w.shape), callers[walk_frames];
+  uint64_t state = walk_read(w.state), shape = walk_read(w.shape), pointers = 0, callers[walk_frames];
   if (walk_read(w.key) != by.key || shape >> walk_last_shift != by.words || uint32_t(state) != walk_generation())
     return false;
   place = walk_read(w.place);
   unsigned frames = place & walk_more ? walk_frames : walk_near;
+  if (place & walk_more)
+    pointers = walk_read(walk_second(w).pointers);
   for (unsigned i = 0; i < frames; i++)
     callers[i] = walk_read(i < walk_near ? w.callers[i] : walk_second(w).callers[i - walk_near]);
   if (walk_read(w.state) != state)
     return false;
   for (unsigned i = 0; i < frames; i++)
-    if (callers[i] != walk_word(f, walk_byte(shape, i)))
+    if (uint64_t words = walk_byte(shape, i);
+        !walk_pointer_agrees(walk_byte(pointers, i), words, f) || callers[i] != walk_word(f, words))
       return false;
   return true;
 }
@@ -142,8 +145,8 @@ uint64_t walk_look(call_frame f, uint64_t zone_key) {
 
 void walk_remember(walk_record &walk, call_frame f, uint64_t zone_key, uint64_t place, uint32_t generation) {
   auto words = uint32_t(walk.shape >> walk_last_shift);
-  if (walk.first == 0 || (walk.pointers != 0 && !walk_in_page(f, words)))
-    return; // whether a frame lies where rbp says is asked last
+  if (walk.first == 0)
+    return;
   for (unsigned i = walk.frames; i < walk_frames; i++)
     walk.callers[i] = walk.first;
   uint64_t key = walk.first + zone_key;

@@ -8,7 +8,7 @@
 // An entry is one of the two that the zone, the first return address and the last one choose. Where the last one stands
 // is guessed: the same call from the same depth of the stack nearly always has it as far above as one of the last two
 // times. A guess may lead beyond the stack, so only within the page of the first is it read unseen. A walk onto another
-// page is found by the depth instead, and each of its return addresses is read after those that lead to it agreed.
+// page is found by the depth instead, and each of its return addresses is read after all that leads to it agreed.
 #pragma once
 
 #include <atomic>
@@ -96,11 +96,13 @@ inline bool walk_in_page(call_frame f, uint64_t words) {
   return (walk_address(f, words) ^ walk_address(f, 0)) >> stack_page_shift == 0;
 }
 
-// Whether the frames that are found by rbp lie where they did: it is saved next to the return address that it leads to.
+// Whether a frame that is found by rbp lies where it did: rbp is saved next to the return address that it leads to.
+[[gnu::always_inline]] inline bool walk_pointer_agrees(uint64_t pointer, uint64_t words, call_frame f) {
+  return pointer == 0 || (pointer == walk_register ? f.rbp : walk_word(f, pointer)) + 8 == walk_address(f, words);
+}
 [[gnu::always_inline]] inline bool walk_pointers_agree(uint64_t pointers, uint64_t shape, call_frame f) {
   for (; pointers != 0; pointers >>= 8, shape >>= 8)
-    if (uint64_t in = pointers & 255;
-        in != 0 && (in == walk_register ? f.rbp : walk_word(f, in)) + 8 != walk_address(f, shape & 255))
+    if (!walk_pointer_agrees(pointers & 255, shape & 255, f))
       return false;
   return true;
 }

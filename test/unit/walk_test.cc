@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <random>
 #include <thread>
 #include <vector>
@@ -163,17 +164,108 @@ TEST_CASE("a walk onto another page is known while what leads there stands", "[w
   pages.words[506] = 0x40B101;
   pages.end_after_first();
   CHECK(walk_look(f, zone_key) == 0);
+}
 
-  // Where rbp leads to is not sure before all else is, so such a walk is not kept.
+TEST_CASE("frames on another page that rbp leads to are read when it leads there", "[walk]") {
   start();
-  stack by_rbp({});
-  by_rbp.words[1 + 6] = 0x40B400;
-  by_rbp.walk.add(0x40B400, 48, walk_register);
-  two_pages others;
-  std::copy_n(by_rbp.words.begin(), 40, others.words + 508);
-  call_frame g{others.frame(509).cfa, reinterpret_cast<uintptr_t>(&others.words[514])};
-  by_rbp.keep(g, 13);
-  CHECK(walk_look(g, zone_key) == 0);
+  // first, by rbp to the frame 6 words up, whose saved rbp leads 9 further.
+  stack s({}, 0x40B350);
+  s.words[1 + 6] = 0x40B400;
+  s.words[1 + 15] = 0x40B500;
+  s.walk.add(0x40B400, 48, walk_register);
+  s.walk.add(0x40B500, 120, 5);
+  two_pages pages;
+  uint64_t *words = pages.words + 500;
+  std::copy_n(s.words.begin(), 20, words);
+  words[6] = reinterpret_cast<uintptr_t>(&words[15]);
+  call_frame f{pages.frame(501).cfa, reinterpret_cast<uintptr_t>(&words[6])};
+  s.keep(f, 13);
+  CHECK(stack::plain(walk_look(f, zone_key)) == 13);
+  call_frame elsewhere{f.cfa, f.rbp + 8};
+  CHECK(walk_look(elsewhere, zone_key) == 0);
+  words[6] += 8;
+  pages.end_after_first(); // what rbp does not lead to is not read
+  CHECK(walk_look(f, zone_key) == 0);
+}
+
+// A signal handler comes after every instruction of a lookup, and writes another walk into the entry.
+namespace {
+volatile unsigned steps_until_write;
+uint64_t overwriting_callers;
+struct {
+  const stack *walk;
+  call_frame f;
+  known_walk *entry;
+} overwriting;
+
+void overwrite_entry(int) {
+  unsigned left = steps_until_write;
+  if (left != 0)
+    steps_until_write = left - 1;
+  if (left != 1)
+    return;
+  for (int tries = 0; tries < 16 && overwriting.entry->callers[0] != overwriting_callers; tries++)
+    overwriting.walk->keep(overwriting.f, 3);
+}
+
+// walk_look in single steps: the trap flag, set by way of the stack, below which no compiler keeps anything then.
+[[gnu::noinline]] uint64_t look_in_steps(call_frame f) {
+  asm volatile("sub $128, %%rsp; pushfq; orq $0x100, (%%rsp); popfq; add $128, %%rsp" ::: "memory", "cc");
+  uint64_t place = walk_look(f, zone_key);
+  asm volatile("sub $128, %%rsp; pushfq; andq $~0x100, (%%rsp); popfq; add $128, %%rsp" ::: "memory", "cc");
+  return place;
+}
+} // namespace
+
+TEST_CASE("a torn walk onto another page is not followed", "[walk]") {
+  start();
+  constexpr uint64_t first = 0x60F000;
+  constexpr unsigned words = 30;
+  // Three of one length; of the last one's frames the first that is no other's lies beyond the page of `here`.
+  stack a({{5, 0x50A0}, {15, 0x50A1}, {10, 0x50A2}}, first), b({{5, 0x50B0}, {2, 0x50B1}, {23, 0x50B2}}, first),
+      c({{5, 0x50C0}, {4, 0x50C1}, {21, 0x50C2}}, first);
+  two_pages here;
+  here.words[501] = first;
+  here.words[506] = 0x50B0; // as of b, and then not
+  here.words[508] = 0x1234;
+  here.end_after_first();
+  call_frame f = here.frame(501);
+  // Another depth whose walks have the same entry.
+  constexpr unsigned pages = 1024;
+  auto *many = static_cast<uint64_t *>(
+      mmap(nullptr, (pages + 1) * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0));
+  REQUIRE(many != MAP_FAILED);
+  struct sigaction action = {}, before;
+  action.sa_handler = overwrite_entry;
+  REQUIRE(sigaction(SIGTRAP, &action, &before) == 0);
+  overwriting_callers = 0x50B0;
+  unsigned last = 0;
+  for (unsigned step = 1; step == 1 || last == 0; step++) {
+    forget();
+    const uint64_t key = (first + zone_key) | walk_crosses;
+    overwriting.entry = &walk_entry({key, words, f.cfa});
+    uint64_t *other = nullptr;
+    for (unsigned page = 0; page < pages && !other; page++)
+      for (unsigned i = 491; i < 511 && !other; i += 2)
+        if (uint64_t *at = many + page * 512 + i;
+            &walk_entry({key, words, reinterpret_cast<uintptr_t>(at + 1)}) == overwriting.entry)
+          other = at;
+    REQUIRE(other);
+    overwriting.f = {reinterpret_cast<uintptr_t>(other + 1), 1};
+    for (const stack *s : {&a, &c, &b}) {
+      std::copy_n(s->words.begin() + 1, words + 1, other);
+      if (s != &b)
+        s->keep(overwriting.f, s == &a ? 1 : 2);
+    }
+    overwriting.walk = &b;
+    REQUIRE(overwriting.entry->callers[0] == 0x50A0);
+    walk_guesses(first + zone_key, f) = words;
+    steps_until_write = step;
+    CHECK(look_in_steps(f) == 0);
+    last = steps_until_write; // not 0: the lookup was over before
+  }
+  sigaction(SIGTRAP, &before, nullptr);
+  munmap(many, (pages + 1) * 4096);
 }
 
 TEST_CASE("two lengths of a walk from one depth are both guessed", "[walk]") {
