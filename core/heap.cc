@@ -37,7 +37,9 @@ uint64_t pause_mask;                                     // signal mask to go ba
 
 // What a start uses nearly all of: a fault for each page costs more than the page.
 void tables_populate() {
-  pages_populate(reinterpret_cast<uintptr_t>(&kegs) & ~uintptr_t{4095}, sizeof kegs + 4095, true);
+  constexpr uintptr_t page = 4096;
+  auto from = reinterpret_cast<uintptr_t>(&kegs), first = from & ~(page - 1);
+  pages_populate(first, (from + sizeof kegs - first + page - 1) & ~(page - 1), true);
   pages_populate(reinterpret_cast<uintptr_t>(&lookups), sizeof lookups, true);
 }
 
