@@ -93,7 +93,7 @@ symbol_index *index_fill(const module_facts &facts, symbol_index &made, long fil
   size_t buckets = ((facts.end - facts.start) >> made.shift) + 1;
   size_t entries_at = sizeof made + (buckets + symbols + 1) * sizeof *made.first;
   size_t buffer_at = whole_pages(entries_at + in_file * sizeof(entry));
-  size_t bytes = buffer_at + (in_file ? whole_pages(buffer_symbols * sizeof(Elf64_Sym)) : 0);
+  size_t bytes = buffer_at + whole_pages((in_file < buffer_symbols ? in_file : buffer_symbols) * sizeof(Elf64_Sym));
   uintptr_t pages = map(bytes);
   if (!pages)
     return nullptr;
