@@ -230,15 +230,16 @@ TEST_CASE("a torn walk onto another page is not followed", "[walk]") {
   stack before({{5, 0x50A0}, {15, 0x50A1}, {10, 0x50A2}}, first),
       after({{5, 0x50B0}, {2, 0x50B1}, {23, 0x50B2}}, first);
   two_pages here;
-  here.words[501] = first;
-  here.words[506] = 0x50B0;
-  here.words[508] = 0x1234;
-  here.end_after_first();
+  std::copy_n(after.words.begin() + 1, 31, here.words + 501);
   call_frame f = here.frame(501);
   uint64_t key = (first + zone_key) | walk_crosses;
   walk_guesses(first + zone_key, f) = 30;
   overwritten = &walk_entry({key, 30, f.cfa});
   write_entry(overwriting, after, key, 3);
+  write_entry(*overwritten, after, key, 3);
+  CHECK(walk_look(f, zone_key) == 3); // it is this entry that is read
+  here.words[508] = 0x1234;
+  here.end_after_first();
   struct sigaction action = {}, old;
   action.sa_sigaction = overwrite_entry;
   action.sa_flags = SA_SIGINFO;
