@@ -36,30 +36,35 @@ bool set_number(const char *value, uint32_t &to, uint64_t most) {
   return true;
 }
 
-bool set_dump(configuration &c, const char *value) {
-  if (!*value || text_length(value) >= sizeof c.dump)
+using path_room = char[path_most];
+
+bool set_path(path_room &room, const char *value, const char *&to) {
+  if (!*value || text_length(value) >= sizeof room)
     return false;
+  strcpy(room, value);
+  to = room;
+  return true;
+}
+
+bool set_dump(configuration &c, const char *value) {
   for (const char *s = value; *s; s++)
     if (*s == '%' && (!s[1] || !strchr("petn%", *++s)))
       return false;
-  strcpy(c.dump, value);
-  return true;
+  static path_room room;
+  return set_path(room, value, c.dump);
 }
 
 bool set_types(configuration &c, const char *value) {
-  if (!*value || text_length(value) >= sizeof c.types)
-    return false;
-  strcpy(c.types, value);
-  return true;
+  static path_room room;
+  return set_path(room, value, c.types);
 }
 
 bool set_stats(configuration &c, const char *value) {
-  size_t n = text_length(value);
-  if (*value != '/' || n >= sizeof c.stats)
+  static path_room room;
+  if (*value != '/' || !set_path(room, value, c.stats))
     return false;
-  strcpy(c.stats, value);
-  while (n > 1 && c.stats[n - 1] == '/') // behind which a link would be followed
-    c.stats[--n] = 0;
+  for (size_t n = text_length(room); n > 1 && room[n - 1] == '/';) // behind which a link would be followed
+    room[--n] = 0;
   return true;
 }
 

@@ -16,14 +16,15 @@ struct configuration {
   heap_options heap;
   bool print_exit = false;
   bool audit_exit = false;
-  int dump_signal = 0;        // 0: none
-  bool keep_all = false;      // live files of processes that came to their end: of all, or
-  bool keep_first = true;     // of the first
-  bool dump_private = false;  // in a folder that whoever set it removes when the process it started has ended
-  uint32_t first_pid = 0;     // the process that was started, as its own constructor noted it
-  char dump[path_most] = {};  // pattern; empty: none
-  char types[path_most] = {}; // file of rules; empty: none
-  char stats[path_most] = {}; // folder of live files; empty: none
+  int dump_signal = 0;       // 0: none
+  bool keep_all = false;     // live files of processes that came to their end: of all, or
+  bool keep_first = true;    // of the first
+  bool dump_private = false; // in a folder that whoever set it removes when the process it started has ended
+  uint32_t first_pid = 0;    // the process that was started, as its own constructor noted it
+  // Shorter than path_most. Not in here, so that all that every start looks at is on one page.
+  const char *dump = "";  // pattern; empty: none
+  const char *types = ""; // file of rules; empty: none
+  const char *stats = ""; // folder of live files; empty: none
 };
 extern constinit configuration conf; // (i) by the constructor
 
