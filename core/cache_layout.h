@@ -30,7 +30,7 @@ constexpr uint32_t cache_most(unsigned c) {
   size_t bytes = class_size(c) > 4096 ? 512 * 1024 : 256 * 1024, n = bytes / class_size(c);
   return n > 380 ? 380 : n < 12 ? uint32_t(n) : uint32_t(n + 4) / 16 * 16 - 4;
 }
-constexpr uint32_t cache_first(unsigned) { return 8; }
+constexpr uint32_t cache_first = 8;
 static_assert(cache_most(zone_count - 1) >= 8 && cache_most(0) * class_size(0) <= 256 * 1024 &&
               cache_most(deep_classes - 1) * class_size(deep_classes - 1) <= 256 * 1024);
 

@@ -60,7 +60,7 @@ bool sets_make(keg &k) M9_REQUIRES(k.lock) {
 
 // The sets, the table and the bucket, at the first use of the zone.
 bool keg_start(keg &k, unsigned n) M9_REQUIRES(k.lock) {
-  k.bucket = static_cast<uint32_t *>(meta_alloc((bucket_most(n) + cache_most(zone_class(n)) + 1) * sizeof(uint32_t)));
+  keg_allow(k, n, 1);
   k.ready = k.bucket && sets_make(k);
   return k.ready;
 }
@@ -142,6 +142,20 @@ uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock
 }
 
 } // namespace
+
+void keg_allow(keg &k, unsigned n, uint32_t least) {
+  constexpr uint32_t first = 64; // most zones of most programs need no more
+  uint32_t most = cache_most(zone_class(n)), allowed = least > first || most < first ? most : first;
+  if (k.bucket_most >= least || k.bucket_most == most)
+    return;
+  auto *bucket = static_cast<uint32_t *>(meta_alloc((2 * size_t{allowed} + 1) * sizeof(uint32_t)));
+  if (!bucket)
+    return;
+  if (k.bucket)
+    __builtin_memcpy(bucket, k.bucket, k.bucket_count * sizeof *bucket);
+  k.bucket = bucket;
+  std::atomic_ref(k.bucket_most).store(allowed, std::memory_order_release); // never more than there is: keg_abandon
+}
 
 uint32_t keg_fill_bucket(keg &k, unsigned n, uint32_t want) {
   if (!k.ready && !keg_start(k, n))

@@ -9,6 +9,8 @@
 //   slab.out == number of bits set;   k.items_out == sum of slab.out
 //   slab in `available` <=> slab.out < k.slab_items
 //   slab in `dirty` <=> slab.out == 0 and its pages may hold memory
+//   no CPU's cache of the zone holds more than bucket_most, and the bucket has room for twice as many and one: what it
+//   keeps, a whole cache, and the item that did not fit into that
 // In compact mode slabs are extents found on demand, so `slab.base` says where they are; else they follow each other
 // downwards. The sets and the table start small and double: most zones of most programs have a handful of slabs.
 #pragma once
@@ -59,6 +61,7 @@ struct keg {
   uint32_t slabs_most = 0;        // that fit the address range (i)
   uint32_t near = 0, first = 0;   // slabs in the nursery; what is added to the numbers of others (i)
   uint32_t bucket_count = 0;      // (z)
+  uint32_t bucket_most = 0;       // that are kept in it, and that a CPU's cache may grow to (z) // uz_bucket_size
   std::atomic<int> last_cpu = 0;  // that used the bucket, plus one; 0: none (a) relaxed
   uint32_t *bucket = nullptr;     // free items, the newest last (z) // uz_domain's bucket list
   uint64_t items_out = 0;         // (z)
@@ -74,9 +77,6 @@ struct keg {
 
 extern keg kegs[zones_all]; // one per zone
 
-// Items that the bucket holds at most.
-constexpr uint32_t bucket_most(unsigned n) { return cache_most(zone_class(n)); }
-
 inline size_t slab_bitmap_words(const keg &k) { return (k.slab_items + 63) / 64; }
 
 // The record of a slab; `number` < k.slabs. Without the lock, too: an older table holds the same records.
@@ -88,6 +88,9 @@ inline uint32_t keg_slab_at(const keg &k, uint32_t place) {
 }
 inline uint32_t keg_slab_number(const keg &k, uint32_t index) { return keg_slab_at(k, index >> k.slab_shift); }
 
+// Lets the bucket keep, and a CPU's cache hold, at least so many items, up to the class's limit; unless there is no
+// memory.
+void keg_allow(keg &k, unsigned n, uint32_t least) M9_REQUIRES(k.lock);
 // Makes sure that the bucket holds at least `want` items, as far as memory allows; returns how many it holds.
 uint32_t keg_fill_bucket(keg &k, unsigned n, uint32_t want) M9_REQUIRES(k.lock);
 // Puts items back into their slabs.

@@ -38,7 +38,6 @@ void zone_describe(unsigned n) {
   z.cache = caches.at[c];
   z.homeward = caches.at[c] + (1 + zone_domain(n)) * domain_bytes;
   z.cells = zone_cells_offset(c);
-  z.cache_most = uint16_t(cache_most(c));
   z.gap = c == 0 ? 17 : uint16_t(class_size(c) - class_size(c - 1)); // 0 bytes are as good as 1
   z.self = &z;
   keg_describe(n);

@@ -11,6 +11,7 @@
 #include "core/layout.h"
 #include "core/malloc.h"
 #include "core/malloc_type.h"
+#include "shim/panic.h"
 #include "shim/process.h"
 
 namespace m9 {
@@ -35,10 +36,11 @@ void *zone_stamp(unsigned n, uint32_t index, uint16_t stamp) {
 }
 
 void bucket_bound(keg &k, unsigned n) M9_REQUIRES(k.lock) {
+  KASSERT(k.bucket_count <= 2 * k.bucket_most + 1, "more items in a bucket than it has room for");
   if (layout_is_compact())
     keg_trim_bucket(k, n, 0);
-  else if (k.bucket_count > bucket_most(n))
-    keg_trim_bucket(k, n, bucket_most(n) / 2);
+  else if (k.bucket_count > k.bucket_most)
+    keg_trim_bucket(k, n, k.bucket_most / 2);
 }
 
 // A CPU's cache of a class becomes that of the zone that the CPU's domain allocates from; what is in it goes home.
@@ -51,7 +53,8 @@ void cache_change_owner(unsigned c, int cpu, verbs v) M9_UNCHECKED {
   locked first(kegs[from < other ? from : other].lock);
   locked_inside second(kegs[from < other ? other : from].lock);
   keg &k = kegs[from];
-  if (percpu_cache_owner(cpu, to.cache) != owner)
+  keg_allow(kegs[other], other, k.bucket_most); // the cache stays as large
+  if (percpu_cache_owner(cpu, to.cache) != owner || kegs[other].bucket_most < k.bucket_most)
     return;
   uint32_t n = 0;
   percpu_drain(v, cpu, to.cache, k.bucket + k.bucket_count, n, zone_owner(to));
@@ -75,6 +78,17 @@ void domains_settle(unsigned c, verbs v) {
   cache_change_owner(c, cpu, v);
 }
 
+// Lets this CPU's cache grow, since it was too small; next time more, where that is all that the bucket has room for.
+// The cache's capacity.
+uint32_t cache_grow(const zone &z, verbs v, const uint32_t &cache, keg &k) M9_REQUIRES(k.lock) {
+  unsigned n = zone_number(z);
+  keg_allow(k, n, 1);
+  uint32_t room = percpu_grow(v, cache, zone_owner(z), cache_first, k.bucket_most);
+  if (room == k.bucket_most)
+    keg_allow(k, n, room + 1);
+  return room;
+}
+
 // How many items to move between a CPU that has room for so many and the bucket: twice as many as last time if that
 // went the same way, at most half of the room; half as many if it went the other way. A program that allocates and
 // frees a bit less than a cache holds then finds, after a few moves, a number of items with which it needs none.
@@ -94,7 +108,7 @@ bool bucket_take(const zone &z, verbs v, uint32_t &index) {
   keg &k = kegs[n];
   locked guard(k.lock);
   k.sleeps += guard.waited();
-  uint32_t room = percpu_grow(v, z.cache, zone_owner(z), cache_first(zone_class(n)), z.cache_most);
+  uint32_t room = cache_grow(z, v, z.cache, k);
   uint32_t want = keg_batch(k, room, true) + 1;
   if (keg_fill_bucket(k, n, want) == 0) {
     k.fails++;
@@ -115,7 +129,7 @@ void bucket_put(const zone &z, verbs v, uint32_t index) {
   k.sleeps += guard.waited();
   bool at_home = domain_here(v) == zone_domain(n);
   const uint32_t &cache = at_home ? z.cache : z.homeward;
-  uint32_t room = percpu_grow(v, cache, zone_owner(z), cache_first(zone_class(n)), z.cache_most);
+  uint32_t room = cache_grow(z, v, cache, k);
   if (room && percpu_push_many(v, cache, zone_owner(z), &index, 1))
     return;
   if (room > 1)

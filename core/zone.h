@@ -33,7 +33,6 @@ struct alignas(64) zone {
   uint32_t cache;      // offset in a per-CPU block: of the cache that the class allocates from (i)
   uint32_t cells;      // offset of tag 0's cell in a per-CPU block (i)
   uint64_t items;      // of a copy: indices below, if the unit's, have slabs and so a tag (z)
-  uint16_t cache_most; // items that a CPU's cache may grow to (i) // uz_bucket_size_max
   uint16_t gap;        // sizes that belong here: more than size - gap, at most size (i)
   uint32_t homeward;   // offset: of the cache for what is freed by CPUs that allocate from another domain (i)
   const zone *self;    // of which this may be a copy (i)
