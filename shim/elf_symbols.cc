@@ -79,6 +79,13 @@ bool read_sections(long descriptor, const module_facts &facts, symbol_file &file
   return s.sh_type == SHT_STRTAB;
 }
 
+// A file may be another one by now: more symbols than fit in front of the strings, which linkers put behind them, are
+// not believed.
+bool symbols_in_front(const dynamic_symbols &memory, uint64_t count) {
+  auto symbols = reinterpret_cast<uintptr_t>(memory.symbols), strings = reinterpret_cast<uintptr_t>(memory.strings);
+  return symbols != 0 && symbols < strings && count <= (strings - symbols) / sizeof(Elf64_Sym);
+}
+
 long open_module(const module_facts &facts) {
   const char *path = facts.path[0] ? facts.path : "/proc/self/exe";
   return system_call(SYS_openat, AT_FDCWD, long(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -110,6 +117,32 @@ bool symbol_file_open(const module_facts &facts, symbol_file &file, long &descri
   return false;
 }
 
+void symbol_source_find(const module_facts &facts, symbol_source &source, long &descriptor) {
+  constexpr uint64_t count_most = uint64_t{1} << 23; // more are not believed
+  source = {};
+  dynamic_symbols memory;
+  bool has_strings = dynamic_strings_of(facts, memory);
+  bool opened = symbol_file_open(facts, source.file, descriptor);
+  if (opened && source.file.count <= count_most) {
+    source.count = source.file.count;
+    source.strings_size = source.file.strings_size;
+    if (source.file.dynamic && has_strings && memory.strings_size == source.strings_size) {
+      source.strings = memory.strings;
+      source.symbols = symbols_in_front(memory, source.count) ? memory.symbols : nullptr;
+    }
+    return;
+  }
+  if (opened)
+    symbol_file_close(descriptor);
+  descriptor = -1;
+  if (dynamic_symbols_of(facts, memory) && memory.count <= count_most) {
+    source.count = memory.count;
+    source.symbols = memory.symbols;
+    source.strings = memory.strings;
+    source.strings_size = memory.strings_size;
+  }
+}
+
 bool symbol_file_reopen(const module_facts &facts, const symbol_file &file, long &descriptor) {
   if ((descriptor = open_module(facts)) < 0)
     return false;
@@ -118,6 +151,7 @@ bool symbol_file_reopen(const module_facts &facts, const symbol_file &file, long
       now.changed_s == file.changed_s && now.changed_ns == file.changed_ns)
     return true;
   symbol_file_close(descriptor);
+  descriptor = -1;
   return false;
 }
 

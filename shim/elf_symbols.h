@@ -40,4 +40,17 @@ void symbol_file_close(long descriptor);
 // Bytes read, less than `size` at the end of the file or on an error.
 size_t symbol_file_read(long descriptor, uint64_t offset, void *to, size_t size);
 
+// Where a module's symbols and their names are read from.
+struct symbol_source {
+  symbol_file file;         // what is not in memory is there
+  const Elf64_Sym *symbols; // in memory; nullptr: in the file
+  uint64_t count;           // 0: there are none
+  const char *strings;      // in memory; nullptr: in the file
+  size_t strings_size;
+};
+// The file says how many there are, for which in memory all of a hash table would have to be read. Where it has no more
+// than memory has, they are read there, and where there is no such file any more. `descriptor` is the file, open, or
+// -1.
+void symbol_source_find(const module_facts &facts, symbol_source &source, long &descriptor);
+
 } // namespace m9

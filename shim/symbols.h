@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The symbol that covers an address, from .dynsym in memory and .symtab of the file. A module's symbols are sorted into
-// an index, in pages of its own, when it is first asked about: 8 bytes for one of .dynsym, 20 for one that only the
-// file has; names stay where they are. The module must be loaded. `path` empty means the program itself, and is better
-// than its name, which may be another file by now. No locks: the caller lets one thread in at a time.
+// The symbol that covers an address, from .dynsym in memory or .symtab of the file. At the first question about a
+// module all of its symbols are looked at, if they are not too many, at the second they get an index
+// (shim/symbol_index.h); names stay where they are. The module must be loaded. `path` empty means the program itself,
+// and is better than its name, which may be another file by now. No locks: the caller lets one thread in at a time.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ struct symbol {
 };
 
 // For a return address, ask for the byte before it. False: no symbol covers the address. Of several that do, the one
-// that starts last; of several that start there, one in .dynsym, then the first.
+// that starts last; of several that start there, a global one, then the one whose name comes first in the file.
 bool symbol_find(const module_facts &facts, uintptr_t address, symbol &found);
 
 // Bytes mapped for indexes.
