@@ -62,9 +62,8 @@ void symbols_each(const module_facts &facts, const symbol_source &source, long f
                   F f) {
   for (uint64_t at = 0; at < source.count;) {
     uint64_t n = source.count - at;
-    const Elf64_Sym *symbols = source.symbols + at;
+    const Elf64_Sym *symbols = source.symbols ? source.symbols + at : buffer;
     if (!source.symbols) {
-      symbols = buffer;
       n = n < room ? n : room;
       n = symbol_file_read(file, source.file.table + at * sizeof *buffer, buffer, n * sizeof *buffer) / sizeof *buffer;
       if (n == 0)

@@ -75,11 +75,13 @@ TEST_CASE("an address leads to its zone, and an index to the address", "[layout]
     return;
   std::mt19937_64 random(5);
   std::vector<void *> all;
+  const uintptr_t stack[2] = {reinterpret_cast<uintptr_t>(__builtin_return_address(0)), 0};
+  const call_frame frame{reinterpret_cast<uintptr_t>(&stack[1]), 0};
   unsigned beyond = 0;
   for (unsigned c = 0; c < zone_count; c += c < 8 ? 1 : 3) {
     size_t size = class_size(c), bytes = 0;
     for (; bytes < 3 * unit_bytes; bytes += size) { // the nursery, and more
-      void *p = malloc_slow(size, {reinterpret_cast<uintptr_t>(&c), 0});
+      void *p = malloc_slow(size, frame);
       REQUIRE(p);
       all.push_back(p);
       size_t inside = random() % size;
