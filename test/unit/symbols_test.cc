@@ -339,15 +339,14 @@ TEST_CASE("a file that is another one by now names nothing", "[symbols]") {
   if (changed == 0) {
     std::filesystem::resize_file(copy, std::filesystem::file_size(copy) / 2);
   } else if (changed == 1) {
+    const auto size = std::filesystem::file_size(copy); // any name would be a wrong one
     std::filesystem::remove(copy);
-    std::filesystem::copy_file("/bin/true", copy);
+    std::ofstream(copy) << std::string(size, 'x');
   } else {
     std::filesystem::remove(copy);
   }
-  if (m9::symbol_find(facts, other, found)) // a program may export all of its functions
-    CHECK(std::strstr(found.name, "last_to_cover") != nullptr);
-  else
-    CHECK_FALSE(m9::symbol_find(facts, other, found));
+  const bool known = m9::symbol_find(facts, other, found); // by what is in memory
+  CHECK((!known || std::strstr(found.name, "last_to_cover") != nullptr));
   CHECK(descriptors() == open);
   std::filesystem::remove(copy);
   forget();
