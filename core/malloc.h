@@ -12,7 +12,8 @@
 //                    full cache: free_full (cold);  anything odd, and all else: free_slow (cold)
 //
 // The fast paths call nothing but inline verbs, and leave by tail calls. A `Kind` says how a caller fails:
-//   Kind::slow(size, where), Kind::refill(class, cell), and Kind::walk(zone_key, size, where), which is malloc_walk.
+//   Kind::slow(size, where), Kind::refill(class, cell), and Kind::walk(zone_key, size, slot, key, where), which is
+//   malloc_walk.
 // `where` is a call_frame or, in the names that do no more than this, a return_address, of which walk and slow make
 // one.
 #pragma once
@@ -68,8 +69,10 @@ template <class Kind> [[gnu::noinline]] static void *malloc_walk_on(uint64_t zon
     return malloc_at<Kind>(zone_key, place);
   return malloc_walk_otherwise<Kind>(zone_key, size, f);
 }
-template <class Kind> [[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, call_frame f) {
-  if (const site *s = site_one_up(f, zone_key)) [[likely]]
+template <class Kind>
+[[gnu::always_inline]] inline void *malloc_walk(uint64_t zone_key, size_t size, const site &step, uint64_t key,
+                                                call_frame f) {
+  if (const site *s = site_one_up(f, zone_key, step, key)) [[likely]]
     return malloc_at<Kind>(zone_key, zone_key_zone(zone_key), site_cell(*s), site_stamp(*s));
   return malloc_walk_on<Kind>(zone_key, size, f);
 }
@@ -85,7 +88,7 @@ template <class Kind, class Where>
   uint64_t key = where.caller() + zone_key;
   const site &s = site_direct(tables, key);
   if (s.key != key) [[unlikely]]
-    return Kind::walk(zone_key, size, where);
+    return Kind::walk(zone_key, size, s, key, where);
   return malloc_at<Kind>(zone_key, *of.items, site_cell(s), site_stamp(s));
 }
 

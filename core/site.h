@@ -128,13 +128,11 @@ inline uint64_t site_look_up(uint64_t key) {
 inline site &site_beside(site &s) { return *reinterpret_cast<site *>(reinterpret_cast<uintptr_t>(&s) ^ sizeof(site)); }
 
 // The site of a call that is one step above its wrapper, where both have slots in the direct table; else nullptr. Calls
-// nothing.
-[[gnu::always_inline]] inline const site *site_one_up(call_frame f, uint64_t zone_key) {
-  lookup_tables &tables = *reinterpret_cast<lookup_tables *>(opaque(reinterpret_cast<uintptr_t>(&lookups)));
-  uint64_t key = f.caller() + zone_key;
-  const site &step = site_direct(tables, key);
+// nothing. `key` and `step`: of the call of malloc, and its slot.
+[[gnu::always_inline]] inline const site *site_one_up(call_frame f, uint64_t zone_key, const site &step, uint64_t key) {
   if (step.key != (key | key_one_up))
     return nullptr;
+  lookup_tables &tables = *reinterpret_cast<lookup_tables *>(opaque(reinterpret_cast<uintptr_t>(&lookups)));
   uintptr_t at = f.cfa + step.place;
   if (step.place & one_up_by_rbp) {
     at = f.rbp + step.place - one_up_by_rbp;
@@ -149,6 +147,11 @@ inline site &site_beside(site &s) { return *reinterpret_cast<site *>(reinterpret
     return &s;
   const site &beside = site_beside(s);
   return beside.key == key ? &beside : nullptr;
+}
+
+inline const site *site_one_up(call_frame f, uint64_t zone_key) {
+  uint64_t key = f.caller() + zone_key;
+  return site_one_up(f, zone_key, site_direct(key), key);
 }
 
 // The place of a call that is in no wrapper, and whose slot of the direct table is another's; else 0. Calls nothing.

@@ -76,7 +76,7 @@ walk_search walk_search_for(call_frame f, uint64_t key, uint64_t words) {
 // As walk_agrees, where only what was compared says that the stack goes on: by what an entry says at one time.
 bool walk_agrees_beyond(const known_walk &w, call_frame f, walk_search by, uint64_t &place) {
   uint64_t state = walk_read(w.state), shape = walk_read(w.shape), pointers = 0, callers[walk_frames];
-  if (walk_read(w.key) != by.key || shape >> walk_last_shift != by.words || uint32_t(state) != walk_generation())
+  if (walk_read(w.key) != by.key || walk_byte(shape, 0) != by.words || uint32_t(state) != walk_generation())
     return false;
   place = walk_read(w.place);
   unsigned frames = place & walk_more ? walk_frames : walk_near;
@@ -87,7 +87,7 @@ bool walk_agrees_beyond(const known_walk &w, call_frame f, walk_search by, uint6
   if (walk_read(w.state) != state)
     return false;
   for (unsigned i = 0; i < frames; i++)
-    if (uint64_t words = walk_byte(shape, i);
+    if (uint64_t words = walk_byte(shape, i + 1);
         !walk_pointer_agrees(walk_byte(pointers, i), words, f) || callers[i] != walk_word(f, words))
       return false;
   return true;
@@ -117,8 +117,8 @@ void walk_record::add(uintptr_t caller, uintptr_t bytes_above, uint64_t pointer)
     return drop();
   callers[frames] = caller;
   pointers |= pointer << (8 * frames);
-  shape = (shape & ((uint64_t{1} << walk_last_shift) - 1)) | words << (8 * frames) | words << walk_last_shift;
   frames++;
+  shape = (shape & ~uint64_t{255}) | words << (8 * frames) | words;
 }
 
 void walks_start() {
@@ -144,7 +144,7 @@ uint64_t walk_look(call_frame f, uint64_t zone_key) {
 }
 
 void walk_remember(walk_record &walk, call_frame f, uint64_t zone_key, uint64_t place, uint32_t generation) {
-  auto words = uint32_t(walk.shape >> walk_last_shift);
+  auto words = uint32_t(walk_byte(walk.shape, 0));
   if (walk.first == 0)
     return;
   for (unsigned i = walk.frames; i < walk_frames; i++)

@@ -26,7 +26,7 @@ struct alignas(64) known_walk { // what most walks need, in one line
   uint64_t state;               // number of changes << 32 | generation of walks, or odd while it is being changed
   uint64_t key;                 // first return address + zone_key, and walk_crosses, if it leads onto another page
   uint64_t place;               // and walk_more, if the second line is to be looked at
-  uint64_t shape;               // a byte for each frame: how many words it lies above the first; 0 behind the last
+  uint64_t shape;               // bytes: how many words the last frame lies above the first; then each frame, or 0
   uint64_t callers[walk_near];  // what stands where a frame lies; the first return address behind the last
 };
 struct alignas(64) walk_line { // the rest
@@ -34,9 +34,9 @@ struct alignas(64) walk_line { // the rest
   uint64_t pointers; // a byte for each frame that is found by rbp: walk_register, or the word that rbp is in
 };
 constexpr uint64_t walk_more = uint64_t{1} << 63, walk_crosses = uint64_t{1} << 62;
-constexpr unsigned walk_last_shift = 8 * walk_frames; // of shape: the last frame's byte once more
 constexpr uint64_t walk_register = 255;
-constexpr uint64_t walk_byte(uint64_t bytes, unsigned frame) { return bytes >> (8 * frame) & 255; }
+constexpr uint64_t walk_byte(uint64_t bytes, unsigned i) { return bytes >> (8 * i) & 255; }
+static_assert(walk_frames + 1 == sizeof(uint64_t)); // bytes of shape
 
 // A walk on its way.
 struct walk_record {
@@ -64,20 +64,18 @@ inline uint64_t walk_read(const uint64_t &word) {
   return std::atomic_ref(const_cast<uint64_t &>(word)).load(std::memory_order_acquire);
 }
 inline uint32_t walk_generation() { return std::atomic_ref(walks.generation).load(std::memory_order_acquire); }
+// What is read plainly below is read once, by an instruction that also uses it: gcc makes two of an atomic load.
+// Whether another thread wrote to it then, the state of the entry says.
 inline uint16_t &walk_guesses(uint64_t key, call_frame f) {
-  // Depths and the offsets of caches are multiples of 16 (the zone's number is not), and some stacks are deep.
-  uint64_t at = (key >> 47) + key + f.cfa + (f.cfa >> 9);
-  return *reinterpret_cast<uint16_t *>(reinterpret_cast<uintptr_t>(walks.guesses) + (at & (sizeof walks.guesses - 2)));
+  return walks.guesses[(key + f.cfa) * walks.multiplier >> (64 - walk_guesses_bits)];
 }
 // How an entry is found: `with` is the last return address, or the depth, if that stands on another page.
 struct walk_search {
   uint64_t key, words, with;
 };
 inline known_walk &walk_entry(walk_search by) {
-  uint64_t mask = std::atomic_ref(walks.mask).load(std::memory_order_relaxed);
-  uint64_t multiplier = std::atomic_ref(walks.multiplier).load(std::memory_order_relaxed);
-  uintptr_t entries = opaque(reinterpret_cast<uintptr_t>(walks.entries));
-  return *reinterpret_cast<known_walk *>(entries + ((by.key ^ by.with << 16) * multiplier >> 32 & mask));
+  uint64_t hash = (by.key ^ by.with << 16) * walks.multiplier >> 32;
+  return *reinterpret_cast<known_walk *>(opaque(reinterpret_cast<uintptr_t>(walks.entries)) + (hash & walks.mask));
 }
 inline known_walk &walk_beside(known_walk &w) { // the other one of two
   return *reinterpret_cast<known_walk *>(reinterpret_cast<uintptr_t>(&w) ^ sizeof(known_walk));
@@ -88,7 +86,7 @@ inline walk_line &walk_second(const known_walk &w) {
 }
 
 // Words of the stack, from the first return address up.
-inline uintptr_t walk_address(call_frame f, uint64_t words) { return f.cfa - 8 + words * 8; }
+inline uintptr_t walk_address(call_frame f, uint64_t words) { return f.cfa + words * 8 - 8; }
 inline uint64_t walk_word(call_frame f, uint64_t words) {
   return *reinterpret_cast<const uint64_t *>(walk_address(f, words));
 }
@@ -109,26 +107,26 @@ inline bool walk_in_page(call_frame f, uint64_t words) {
 
 // Whether the walk from here is the one of an entry, and then the place that it leads to. Within a page.
 [[gnu::always_inline]] inline bool walk_agrees(const known_walk &w, call_frame f, walk_search by, uint64_t &place) {
-  uint64_t state = walk_read(w.state), shape = walk_read(w.shape), bytes = shape;
-  if (walk_read(w.key) != by.key || shape >> walk_last_shift != by.words || uint32_t(state) != walk_generation())
-      [[unlikely]]
+  uint64_t state = walk_read(w.state), shape = walk_read(w.shape);
+  if (w.key != by.key || uint8_t(shape) != uint8_t(by.words) || uint32_t(state) != walks.generation) [[unlikely]]
     return false;
-  auto differ = [&](const uint64_t *callers) { // two
-    uint64_t words = bytes & 255, next = bytes >> 8 & 255;
-    bytes >>= 16;
-    return walk_read(callers[0]) != walk_word(f, words) || walk_read(callers[1]) != walk_word(f, next);
+  auto differs = [&](const uint64_t &caller) {
+    shape = opaque(shape >> 8);
+    return caller != walk_word(f, uint8_t(shape));
   };
-  if (differ(w.callers) || differ(w.callers + 2)) [[unlikely]]
+  if (differs(w.callers[0]) || differs(w.callers[1]) || differs(w.callers[2]) || differs(w.callers[3])) [[unlikely]]
     return false;
   uint64_t pointers = 0;
-  place = walk_read(w.place);
+  place = w.place;
   if (place & walk_more) {
     const walk_line &second = walk_second(w);
-    if (differ(second.callers) || walk_read(second.callers[2]) != walk_word(f, bytes & 255))
+    if (differs(second.callers[0]) || differs(second.callers[1]) || differs(second.callers[2]))
       return false;
     pointers = walk_read(second.pointers);
+    shape = walk_read(w.shape) >> 8;
   }
-  return walk_read(w.state) == state && walk_pointers_agree(pointers, shape, f);
+  loads_in_order();
+  return w.state == state && walk_pointers_agree(pointers, shape, f);
 }
 
 [[gnu::always_inline]] inline bool walk_guessed(call_frame f, uint64_t key, uint64_t words, uint64_t &place) {
@@ -142,7 +140,7 @@ inline bool walk_in_page(call_frame f, uint64_t words) {
 // place that it leads to. A second guess that was right is the first one from then on. Both call nothing.
 [[gnu::always_inline]] inline bool walk_known(call_frame f, uint64_t zone_key, uint64_t &place) {
   uint64_t key = walk_word(f, 0) + zone_key;
-  return walk_guessed(f, key, std::atomic_ref(walk_guesses(key, f)).load(std::memory_order_relaxed) & 255, place);
+  return walk_guessed(f, key, uint8_t(walk_guesses(key, f)), place);
 }
 [[gnu::always_inline]] inline bool walk_known_otherwise(call_frame f, uint64_t zone_key, uint64_t &place) {
   uint64_t key = walk_word(f, 0) + zone_key;

@@ -38,8 +38,8 @@ struct type_place {
 };
 
 struct declared_kind {
-  [[gnu::noinline]] static void *walk(uint64_t zone_key, size_t size, type_place t) {
-    if (uint64_t place = site_look(t.key + zone_key)) [[likely]]
+  [[gnu::noinline]] static void *walk(uint64_t zone_key, size_t size, const site &, uint64_t key, type_place t) {
+    if (uint64_t place = site_look(key)) [[likely]]
       return malloc_at<declared_kind>(zone_key, place);
     return slow(size, t);
   }

@@ -27,24 +27,29 @@ inline void *or_enomem(void *p) {
   return p;
 }
 
-// preload/frames.cc. Those that take a return_address are to be jumped to by the exported functions themselves, which
-// they are as these need no stack. malloc_walk stands there once, as the linker may not discard its rseq section.
+// preload/frames.cc. Those that take no frame, or a return_address, are to be jumped to by the exported functions
+// themselves, which they are as these need no stack. malloc_walk stands there once, as the linker may not discard its
+// rseq section.
 extern "C" {
-M9_HIDDEN void *m9_walked_libc(uint64_t zone_key, size_t size, uintptr_t cfa, uintptr_t rbp);
-M9_HIDDEN void *m9_walked_new(uint64_t zone_key, size_t size, uintptr_t cfa, uintptr_t rbp);
-M9_HIDDEN void *m9_walked_nothrow(uint64_t zone_key, size_t size, uintptr_t cfa, uintptr_t rbp);
-M9_HIDDEN void *m9_walk_libc(uint64_t zone_key, size_t size, return_address);
-M9_HIDDEN void *m9_walk_new(uint64_t zone_key, size_t size, return_address);
-M9_HIDDEN void *m9_walk_nothrow(uint64_t zone_key, size_t size, return_address);
+M9_HIDDEN void *m9_walked_libc(uint64_t zone_key, size_t size, const site &, uint64_t key, uintptr_t cfa,
+                               uintptr_t rbp);
+M9_HIDDEN void *m9_walked_new(uint64_t zone_key, size_t size, const site &, uint64_t key, uintptr_t cfa, uintptr_t rbp);
+M9_HIDDEN void *m9_walked_nothrow(uint64_t zone_key, size_t size, const site &, uint64_t key, uintptr_t cfa,
+                                  uintptr_t rbp);
+M9_HIDDEN void *m9_walk_libc(uint64_t zone_key, size_t size, const site &, uint64_t key);
+M9_HIDDEN void *m9_walk_new(uint64_t zone_key, size_t size, const site &, uint64_t key);
+M9_HIDDEN void *m9_walk_nothrow(uint64_t zone_key, size_t size, const site &, uint64_t key);
 M9_HIDDEN void *m9_slow_libc(size_t size, return_address);
 M9_HIDDEN void *m9_slow_new(size_t size, return_address);
 M9_HIDDEN void *m9_slow_nothrow(size_t size, return_address);
 }
 
 struct libc_kind {
-  static void *walk(uint64_t zone_key, size_t size, return_address r) { return m9_walk_libc(zone_key, size, r); }
-  static void *walk(uint64_t zone_key, size_t size, call_frame f) {
-    return m9_walked_libc(zone_key, size, f.cfa, f.rbp);
+  static void *walk(uint64_t zone_key, size_t size, const site &s, uint64_t key, return_address) {
+    return m9_walk_libc(zone_key, size, s, key);
+  }
+  static void *walk(uint64_t zone_key, size_t size, const site &s, uint64_t key, call_frame f) {
+    return m9_walked_libc(zone_key, size, s, key, f.cfa, f.rbp);
   }
   static void *slow(size_t size, return_address r) { return m9_slow_libc(size, r); }
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, call_frame f) { return or_enomem(malloc_slow(size, f)); }
@@ -74,11 +79,12 @@ template <bool throws> struct new_kind {
       handler();
     }
   }
-  static void *walk(uint64_t zone_key, size_t size, return_address r) {
-    return throws ? m9_walk_new(zone_key, size, r) : m9_walk_nothrow(zone_key, size, r);
+  static void *walk(uint64_t zone_key, size_t size, const site &s, uint64_t key, return_address) {
+    return throws ? m9_walk_new(zone_key, size, s, key) : m9_walk_nothrow(zone_key, size, s, key);
   }
-  static void *walk(uint64_t zone_key, size_t size, call_frame f) {
-    return throws ? m9_walked_new(zone_key, size, f.cfa, f.rbp) : m9_walked_nothrow(zone_key, size, f.cfa, f.rbp);
+  static void *walk(uint64_t zone_key, size_t size, const site &s, uint64_t key, call_frame f) {
+    auto *walked = throws ? m9_walked_new : m9_walked_nothrow;
+    return walked(zone_key, size, s, key, f.cfa, f.rbp);
   }
   static void *slow(size_t size, return_address r) { return throws ? m9_slow_new(size, r) : m9_slow_nothrow(size, r); }
   [[gnu::noinline, gnu::cold]] static void *slow(size_t size, call_frame f) {

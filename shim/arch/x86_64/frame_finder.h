@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // From a return address to a call_frame (shim/call_frame.h), on the way out of a fast path: `name` is jumped to with
-// the stack and rbp as they were when the exported function was called, and goes on to `target` with a call_frame where
-// its own last argument was. Which registers these are, its two kinds know.
+// the stack and rbp as they were when the exported function was called, and goes on to `target` with a call_frame
+// behind its arguments, or in place of the return_address. Which registers these are, its two kinds know.
 #pragma once
 
 #include "shim/call_frame.h"
@@ -11,7 +11,7 @@
   asm(".text\n .p2align 4\n .globl " #name "\n .hidden " #name "\n .type " #name ",@function\n" #name ":\n"            \
       " leaq 8(%rsp),%" #cfa "\n movq %rbp,%" #rbp "\n jmp " #target "\n .size " #name ",.-" #name "\n");
 
-// void *name(x, y, return_address) -> void *target(x, y, call_frame)
-#define M9_FRAME_FINDER_THIRD(name, target) M9_FRAME_FINDER(name, target, rdx, rcx)
+// void *name(w, x, y, z) -> void *target(w, x, y, z, call_frame)
+#define M9_FRAME_FINDER_FIFTH(name, target) M9_FRAME_FINDER(name, target, r8, r9)
 // void *name(x, return_address) -> void *target(x, call_frame)
 #define M9_FRAME_FINDER_SECOND(name, target) M9_FRAME_FINDER(name, target, rsi, rdx)

@@ -28,6 +28,9 @@ namespace m9 {
   return x;
 }
 
+// Loads in front of it are made before those behind it. The processor keeps their order; the compiler is told.
+[[gnu::always_inline]] inline void loads_in_order() { asm volatile("" ::: "memory"); }
+
 } // namespace m9
 
 namespace m9::rseq {
