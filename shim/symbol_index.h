@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // Which of a module's symbols covers an address: by going through all of them, which takes no memory, or by an index,
-// which takes pages of its own, 10 bytes for each symbol in memory or 14 for one of a file, and the time of a few
+// which takes pages of its own, 6 bytes for each symbol in memory or 14 for one of a file, and the time of a few
 // scans. Both give the same answers.
 #pragma once
 
