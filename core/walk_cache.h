@@ -140,7 +140,8 @@ inline bool walk_in_page(call_frame f, uint64_t words) {
 // place that it leads to. A second guess that was right is the first one from then on. Both call nothing.
 [[gnu::always_inline]] inline bool walk_known(call_frame f, uint64_t zone_key, uint64_t &place) {
   uint64_t key = walk_word(f, 0) + zone_key;
-  return walk_guessed(f, key, uint8_t(walk_guesses(key, f)), place);
+  uint16_t guesses = std::atomic_ref(walk_guesses(key, f)).load(std::memory_order_relaxed); // read once
+  return walk_guessed(f, key, guesses & 255, place);
 }
 [[gnu::always_inline]] inline bool walk_known_otherwise(call_frame f, uint64_t zone_key, uint64_t &place) {
   uint64_t key = walk_word(f, 0) + zone_key;
