@@ -28,6 +28,7 @@ struct symbol_index {
 namespace {
 
 constexpr uint64_t buffer_symbols = 16384 / sizeof(Elf64_Sym), symbols_per_bucket = 4;
+alignas(4096) constinit Elf64_Sym buffer[buffer_symbols] = {}; // of a file, under the lock of whoever asks
 constinit size_t mapped_bytes = 0;
 
 // Nearly all of it is written to at once.
@@ -53,9 +54,8 @@ constexpr size_t whole_pages(size_t bytes) { return (bytes + 4095) & ~size_t{409
   return code & inside & (s.st_shndx != SHN_UNDEF) & (s.st_size - 1 < UINT32_MAX) & (s.st_name < symbol_is_local);
 }
 
-// Calls f(entry, number) for all that are of use, from memory or from the file. Under the lock of whoever asks.
+// Calls f(entry, number) for all that are of use, from memory or from the file.
 template <class F> void symbols_each(const module_facts &facts, const symbol_source &source, long file, F f) {
-  alignas(4096) static Elf64_Sym buffer[buffer_symbols];
   for (uint64_t at = 0; at < source.count;) {
     uint64_t n = source.count - at;
     const Elf64_Sym *symbols = source.symbols ? source.symbols + at : buffer;
