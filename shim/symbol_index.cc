@@ -118,10 +118,12 @@ void buckets_fill(symbol_index &index, const module_facts &facts, const symbol_s
     index.bucket[b].first++;
     reach = reach > end ? reach : end;
   });
-  for (uint32_t b = 0; b < index.buckets; b++) {
-    symbol_bucket &next = index.bucket[b + 1], before = index.bucket[b];
-    next.first = next.first + before.first < index.used ? next.first + before.first : index.used;
-    next.reach = next.reach > before.reach ? next.reach : before.reach;
+  symbol_bucket before = {};
+  for (uint32_t i = 0; i <= index.buckets; i++) {
+    symbol_bucket &b = index.bucket[i];
+    b.first = before.first + b.first < index.used ? before.first + b.first : index.used;
+    b.reach = b.reach > before.reach ? b.reach : before.reach;
+    before = b;
   }
 }
 
