@@ -48,7 +48,8 @@ constexpr size_t whole_pages(size_t bytes) { return (bytes + 4095) & ~size_t{409
 // Whether a symbol is of use. Tables have functions and data in turn, which no branch predictor knows.
 [[gnu::always_inline]] inline bool entry_make(const Elf64_Sym &s, const module_facts &facts, symbol_entry &e) {
   constexpr unsigned kinds = 1 << STT_FUNC | 1 << STT_GNU_IFUNC | 1 << STT_NOTYPE;
-  uint64_t at = facts.base + s.st_value - facts.start;
+  // Read once: where a file is written to, what is mapped of it changes, too.
+  uint64_t at = facts.base + *const_cast<const volatile Elf64_Addr *>(&s.st_value) - facts.start;
   e = {uint32_t(at), uint32_t(s.st_size), s.st_name | (s.st_info >> 4 == STB_LOCAL ? symbol_is_local : 0)};
   bool code = (kinds >> (s.st_info & 15)) & 1, inside = at < facts.end - facts.start;
   return code & inside & (s.st_shndx != SHN_UNDEF) & (s.st_size - 1 < UINT32_MAX) & (s.st_name < symbol_is_local);

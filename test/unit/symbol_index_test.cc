@@ -75,12 +75,14 @@ const Elf64_Sym *last_to_cover(const std::vector<Elf64_Sym> &symbols, uint64_t r
 TEST_CASE("of symbols that cover an address, the one that starts last", "[symbols]") {
   constexpr uint32_t range = 1 << 16;
   std::mt19937_64 random(9);
-  unsigned found = 0, nested = 0;
+  unsigned found = 0, nested = 0, at_start = 0;
   for (unsigned round = 0; round < 50; round++) {
     std::vector<Elf64_Sym> symbols(1 + random() % 300);
     for (size_t i = 0; i < symbols.size(); i++) {
       symbols[i] = {};
-      symbols[i].st_value = i % 3 && i > 0 ? symbols[random() % i].st_value + random() % 3 : random() % range;
+      symbols[i].st_value = i % 3 && i > 0        ? symbols[random() % i].st_value + random() % 3
+                            : i == 0 && round % 2 ? 0 // where the module does
+                                                  : random() % range;
       symbols[i].st_size = random() % (random() % 8 ? 64 : range / 4);
       symbols[i].st_name = uint32_t(random() % 64);
       const unsigned bind = random() % 2 ? STB_GLOBAL : STB_LOCAL, type = random() % 8 ? STT_FUNC : STT_OBJECT;
@@ -117,18 +119,20 @@ TEST_CASE("of symbols that cover an address, the one that starts last", "[symbol
       }
       found++;
       nested += covering > 1;
+      at_start += best->st_value == 0;
     }
     m9::symbol_index_drop(index);
   }
   CHECK(found > 10000);
   CHECK(nested > 1000);
+  CHECK(at_start > 10);
 }
 
 TEST_CASE("an index of a file that is written to meanwhile", "[symbols]") {
-  constexpr uint32_t count = 50000, range = 1 << 20;
+  constexpr uint32_t count = 50000, range = 1 << 26;
   m9::module_facts facts{};
   facts.end = range;
-  // Few symbols, far apart; and many, all at the start: more in one bucket than the first look saw in all.
+  // Few symbols, far apart; and many, before and behind those, more of them in one bucket than the few in all.
   std::vector<Elf64_Sym> few(count), many(count);
   for (uint32_t i = 0; i < count; i++) {
     Elf64_Sym s{};
@@ -136,10 +140,10 @@ TEST_CASE("an index of a file that is written to meanwhile", "[symbols]") {
     s.st_shndx = 1;
     s.st_name = i;
     s.st_size = i % 500 == 0 ? 8 : 0;
-    s.st_value = uint64_t{i} * 20;
+    s.st_value = 4000 + uint64_t{i} * 20;
     few[i] = s;
     s.st_size = 8;
-    s.st_value = i % 16;
+    s.st_value = i % 2 ? i % 16 : range - 1 - i % 16;
     many[i] = s;
   }
   char path[] = "/tmp/symbols-test-XXXXXX";
@@ -152,16 +156,16 @@ TEST_CASE("an index of a file that is written to meanwhile", "[symbols]") {
   REQUIRE(write(few));
   m9::symbol_source source{};
   source.count = count;
-  std::atomic<bool> done{false};
-  std::thread writer([&] {
-    while (!done && write(many) && write(few))
-      ;
+  std::atomic<unsigned> writes{0};
+  std::jthread writer([&](const std::stop_token &stop) {
+    while (!stop.stop_requested() && write(many) && write(few))
+      writes++;
   });
   unsigned found = 0;
   for (unsigned i = 0; i < 300; i++) {
     m9::symbol_index *index = m9::symbol_index_make(facts, source, file);
     REQUIRE(index);
-    for (uint32_t at = 0; at < range; at += 500) {
+    for (uint32_t at = 0; at < 20 * count; at += 500) {
       m9::symbol_cover cover(at, facts);
       if (!m9::symbol_index_find(*index, facts, cover))
         continue;
@@ -170,7 +174,8 @@ TEST_CASE("an index of a file that is written to meanwhile", "[symbols]") {
     }
     m9::symbol_index_drop(index);
   }
-  done = true;
+  CHECK(writes > 10);
+  writer.request_stop();
   writer.join();
   close(file);
   CHECK(found > 0);

@@ -16,7 +16,6 @@
 #include <iterator>
 #include <random>
 #include <string>
-#include <vector>
 
 #include <catch2/catch.hpp>
 
