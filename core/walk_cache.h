@@ -58,7 +58,7 @@ struct alignas(4096) walk_cache {
   // another time << 8.
   alignas(64) uint16_t guesses[1 << walk_guesses_bits];
 };
-extern M9_HIDDEN walk_cache walks; // (a) mask, multiplier and guesses are relaxed
+extern M9_HIDDEN walk_cache walks; // (a) guesses are relaxed; mask and multiplier are written so, and read plainly
 
 inline uint64_t walk_read(const uint64_t &word) {
   return std::atomic_ref(const_cast<uint64_t &>(word)).load(std::memory_order_acquire);
