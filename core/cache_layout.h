@@ -22,14 +22,22 @@ constexpr uint32_t lines_items(unsigned lines) {
   return uint32_t((lines * 64 - cache_owner_bytes - cache_items_offset) / sizeof(uint32_t));
 }
 
-// Deep classes: to the end of the page after the first. Others: at most 380 items and 256 KiB, or 512 KiB of items that
-// are larger than a page, as few of those are moved at once; in whole lines where that makes no difference.
-constexpr uint32_t cache_most(unsigned c) {
-  if (c < deep_classes)
-    return lines_items(2 * 64 - deep_line - c);
-  size_t bytes = class_size(c) > 4096 ? 512 * 1024 : 256 * 1024, n = bytes / class_size(c);
+// So many bytes of items, at most 380 of them; in whole lines where that makes no difference.
+constexpr uint32_t bytes_items(unsigned c, size_t bytes) {
+  size_t n = bytes / class_size(c);
   return n > 380 ? 380 : n < 12 ? uint32_t(n) : uint32_t(n + 4) / 16 * 16 - 4;
 }
+// Deep classes: to the end of the page after the first. Others: 256 KiB, or 1 MiB of items that are larger than a page,
+// as few of those are moved at once.
+constexpr uint32_t cache_most(unsigned c) {
+  return c < deep_classes ? lines_items(2 * 64 - deep_line - c)
+                          : bytes_items(c, class_size(c) > 4096 ? 1024 * 1024 : 256 * 1024);
+}
+// More than this only while cache_share times as many are in use.
+constexpr uint32_t cache_modest(unsigned c) {
+  return class_size(c) > 4096 ? bytes_items(c, 512 * 1024) : cache_most(c);
+}
+constexpr uint32_t cache_share = 8;
 constexpr uint32_t cache_first = 8;
 static_assert(cache_most(zone_count - 1) >= 8 && cache_most(0) * class_size(0) <= 256 * 1024 &&
               cache_most(deep_classes - 1) * class_size(deep_classes - 1) <= 256 * 1024);

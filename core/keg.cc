@@ -145,8 +145,9 @@ uint32_t slab_take(keg &k, slab &s, uint32_t *to, uint32_t n) M9_REQUIRES(k.lock
 
 void keg_allow(keg &k, unsigned n, uint32_t least) {
   constexpr uint32_t first = 64; // most zones of most programs need no more
-  uint32_t most = cache_most(zone_class(n)), allowed = least > first || most < first ? most : first;
-  if (k.bucket_most >= least || k.bucket_most == most)
+  uint32_t modest = cache_modest(zone_class(n));
+  uint32_t allowed = least > modest ? cache_most(zone_class(n)) : least > first || modest < first ? modest : first;
+  if (k.bucket_most >= allowed)
     return;
   auto *bucket = static_cast<uint32_t *>(meta_alloc((2 * size_t{allowed} + 1) * sizeof(uint32_t)));
   if (!bucket)

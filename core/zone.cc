@@ -84,7 +84,7 @@ uint32_t cache_grow(const zone &z, verbs v, const uint32_t &cache, keg &k) M9_RE
   unsigned n = zone_number(z);
   keg_allow(k, n, 1);
   uint32_t room = percpu_grow(v, cache, zone_owner(z), cache_first, k.bucket_most);
-  if (room == k.bucket_most)
+  if (room == k.bucket_most && (room < cache_modest(zone_class(n)) || k.items_out / cache_share >= room))
     keg_allow(k, n, room + 1);
   return room;
 }

@@ -189,10 +189,33 @@ void classes_begin_together() {
   CHECK(pages.size() <= 24);
 }
 
+// Bursts of large items make a CPU keep more of them only where that is a small part of what is in use.
+void many_kept_where_many_used() {
+  if (layout_is_compact())
+    return;
+  unsigned c = class_of(16384);
+  auto bursts = [](size_t items) {
+    std::vector<void *> all(items);
+    for (int i = 0; i < 20; i++) {
+      for (void *&p : all)
+        p = malloc_slow(16384, call_site(1));
+      for (void *p : all)
+        free_slow(p);
+    }
+  };
+  bursts(4 * cache_modest(c));
+  REQUIRE(kegs[zone_of(c, 0)].bucket_most == cache_modest(c));
+  bursts(2 * cache_share * cache_modest(c));
+  REQUIRE(kegs[zone_of(c, 0)].bucket_most == cache_most(c));
+  REQUIRE(cache_most(c) > cache_modest(c));
+  balanced();
+}
+
 void run_mode(bool use_rseq, format::run_mode expected) {
   churn(1, 2000); // mode boot
   heap_configure({use_rseq, 50});
   REQUIRE(heap_mode() == expected);
+  many_kept_where_many_used();
   std::vector<std::thread> all;
   for (unsigned t = 0; t < 4; t++)
     all.emplace_back(churn, t, 60000);
