@@ -27,15 +27,7 @@ bool site_free(const site &s, uint64_t key) {
   return has == 0 || has == key;
 }
 
-bool site_publish(site &s, uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx) {
-  if (!site_free(s, key))
-    return false;
-  std::atomic_ref(s.place).store(place, std::memory_order_relaxed);
-  std::atomic_ref(s.key).store(key, std::memory_order_release); // pairs with site_look_up; the fast path's loads
-  return true;                                                  // are in order by the machine
-}
-
-// The same in the direct table, for which no lock is needed, so two may want one slot at once. Who gets it writes
+// For the direct table no lock is needed, so two may want one slot at once. Who gets it writes
 // key_busy, then the place, then the key. Whoever forgets says so first (walks_forget) and leaves a busy slot to its
 // owner, to whom key_cancelled says that what it has may be of before. An owner that never comes back leaves a slot
 // that nobody uses.
@@ -57,11 +49,13 @@ bool direct_publish(site &s, uint64_t key, uint64_t place, uint32_t generation) 
 bool site_put(uint64_t base, uint64_t mask, uint64_t key, uint64_t place, uint64_t &used) M9_REQUIRES(malloc_mtx) {
   for (unsigned i = 0; i < site_probes; i++) {
     site &s = site_probe(base, mask, key, i);
-    bool fresh = s.key == 0;
-    if (site_publish(s, key, place)) {
-      used += fresh;
-      return true;
-    }
+    uint64_t has = site_key(s);
+    if (has > key_gone && has != key)
+      continue;
+    used += has <= key_gone;
+    std::atomic_ref(s.place).store(place, std::memory_order_relaxed);
+    std::atomic_ref(s.key).store(key, std::memory_order_release); // pairs with site_look_up
+    return true;
   }
   return false;
 }
@@ -81,7 +75,7 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
   entries_used = 0;
   for (uint64_t at = 0; old_base && at <= old_mask; at += sizeof(site)) {
     const site &s = *reinterpret_cast<site *>(old_base + at);
-    if (s.key != 0)
+    if (s.key > key_gone)
       site_put(base, mask, s.key, s.place, entries_used);
   }
   sites.base.store(base, std::memory_order_relaxed);
@@ -90,7 +84,7 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
 }
 
 bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
-  if (s.key == 0)
+  if (s.key <= key_gone)
     return false;
   if (s.key & key_one_up)
     return module_was_unloaded((s.key & ~key_one_up) - zone_keys.of_class[(s.key & ~key_one_up) >> 48]);
@@ -107,19 +101,23 @@ bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
 template <class Which> void sites_forget(Which which) M9_REQUIRES(malloc_mtx) {
   chains_forget();
   uint64_t base = sites.base.load(std::memory_order_relaxed), mask = sites.mask.load(std::memory_order_relaxed);
-  auto forget = [](site &s) { std::atomic_ref(s.key).store(0, std::memory_order_release); };
-  for (uint64_t at = 0; at <= mask; at += sizeof(site)) {
+  auto set = [](site &s, uint64_t key) { std::atomic_ref(s.key).store(key, std::memory_order_release); };
+  // From the end, so that places in front of one that is free for good are that, too.
+  uint64_t behind = reinterpret_cast<const site *>(base)->key;
+  for (uint64_t at = mask + sizeof(site); at != 0;) {
+    at -= sizeof(site);
     site &s = *reinterpret_cast<site *>(base + at);
-    if (which(s)) {
-      forget(s);
-      entries_used--;
-    }
+    bool gone = which(s);
+    entries_used -= gone;
+    if (gone || s.key == key_gone)
+      set(s, behind == 0 ? 0 : key_gone);
+    behind = s.key;
   }
   walks_forget();
   for (site &s : lookups.direct) {
     uint64_t has = key_busy;
     if (!std::atomic_ref(s.key).compare_exchange_strong(has, key_cancelled) && has > key_cancelled && which(s))
-      forget(s);
+      set(s, 0);
   }
 }
 
@@ -222,7 +220,7 @@ bool site_promote(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t z
 void sites_forget_gone() { sites_forget(is_gone); }
 
 void sites_forget_all() {
-  sites_forget([](const site &s) { return s.key != 0; });
+  sites_forget([](const site &s) { return s.key > key_gone; });
 }
 
 } // namespace m9

@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include <map>
+#include <random>
 #include <vector>
 
 #include "core/cell.h"
@@ -52,6 +53,23 @@ TEST_CASE("frames are forgotten with their module, once", "[site]") {
   insert(100, 200);
   REQUIRE(found(100, 200) == 100);
   REQUIRE(sites.mask == mask);
+}
+
+TEST_CASE("what stays is found behind what was forgotten", "[site]") {
+  heap_enter();
+  locked guard(malloc_mtx);
+  module *program = module_get(module_number(reinterpret_cast<uintptr_t>(&key_of)));
+  auto other_key = [](unsigned n) { return uint64_t{0x123400000000} + n * 24 + frame_key; };
+  for (unsigned n = 0; n < 6000; n++) {
+    insert(n, n + 1);
+    site_insert(other_key(n), frame_known | frame_wrapper | 16, false);
+  }
+  REQUIRE(found(0, 6000) == 6000);
+  program->unloaded = true;
+  sites_forget_gone();
+  REQUIRE(found(0, 6000) == 0);
+  for (unsigned n = 0; n < 6000; n++)
+    REQUIRE(site_look_up(other_key(n)) == (frame_known | frame_wrapper | 16));
 }
 
 TEST_CASE("after abandonment types are found again, and no cell is given twice", "[site]") {
@@ -123,6 +141,45 @@ TEST_CASE("after abandonment chains are found again, however many", "[site]") {
   for (unsigned n = 1; n <= count; n++)
     REQUIRE(node_of(n) == nodes[n - 1]);
   REQUIRE(stack_nodes_end() == end);
+}
+
+// Callers as close to each other as a program's, each of a few zones.
+std::vector<uint64_t> many_keys(unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<uint64_t> keys;
+  for (uintptr_t caller = 0x555500000000 + seed * 0x100000000; keys.size() < 30000; caller += 5 + random() % 60)
+    for (uint64_t zones = 1 + random() % 5, z = 0; z < zones; z++)
+      keys.push_back(caller + zone_keys.of_class[random() % 8 + z * 8]);
+  return keys;
+}
+
+TEST_CASE("the hash is half full before it grows, and what was forgotten hides nothing", "[site]") {
+  heap_enter();
+  locked guard(malloc_mtx);
+  sites_forget_all();
+  std::vector<uint64_t> forgotten;
+  for (unsigned seed : {0, 1, 2, 3}) {
+    std::vector<uint64_t> keys = many_keys(seed);
+    for (size_t i = 0; i < keys.size(); i++)
+      site_insert(keys[i], i + 1, false);
+    REQUIRE((sites.mask / sizeof(site) + 1) <= 65536);
+    for (size_t i = 0; i < keys.size(); i++)
+      REQUIRE(site_look_up(keys[i]) == i + 1);
+    for (size_t i = 0; i < keys.size(); i += 3) {
+      site_insert(keys[i], i + 2, false);
+      REQUIRE(site_look_up(keys[i]) == i + 2);
+    }
+    for (uint64_t key : forgotten)
+      REQUIRE(site_look_up(key) == 0);
+    sites_forget_all();
+    for (uint64_t key : keys)
+      REQUIRE(site_look_up(key) == 0);
+    forgotten = keys;
+    size_t taken = 0; // by nothing: at most what stands before the table's end
+    for (uint64_t at = 0; at <= sites.mask; at += sizeof(site))
+      taken += reinterpret_cast<const site *>(sites.base + at)->key != 0;
+    REQUIRE(taken < 200);
+  }
 }
 
 TEST_CASE("no two zones share a slot for the same caller", "[site]") {
