@@ -148,7 +148,7 @@ std::vector<uint64_t> many_keys(unsigned seed) {
   std::mt19937 random(seed);
   std::vector<uint64_t> keys;
   for (uintptr_t caller = 0x555500000000 + seed * 0x100000000; keys.size() < 30000; caller += 5 + random() % 60)
-    for (uint64_t zones = 1 + random() % 5, z = 0; z < zones; z++)
+    for (uint64_t some = 1 + random() % 5, z = 0; z < some; z++)
       keys.push_back(caller + zone_keys.of_class[random() % 8 + z * 8]);
   return keys;
 }
