@@ -27,10 +27,9 @@ bool site_free(const site &s, uint64_t key) {
   return has == 0 || has == key;
 }
 
-// For the direct table no lock is needed, so two may want one slot at once. Who gets it writes
-// key_busy, then the place, then the key. Whoever forgets says so first (walks_forget) and leaves a busy slot to its
-// owner, to whom key_cancelled says that what it has may be of before. An owner that never comes back leaves a slot
-// that nobody uses.
+// For the direct table no lock is needed, so two may want one slot at once. Who gets it writes key_busy, then the
+// place, then the key. Whoever forgets says so first (walks_forget) and leaves a busy slot to its owner, to whom
+// key_cancelled says that what it has may be of before. An owner that never comes back leaves a slot that nobody uses.
 constexpr uint64_t key_busy = 1, key_cancelled = 2; // no call is from there
 bool direct_publish(site &s, uint64_t key, uint64_t place, uint32_t generation) {
   std::atomic_ref at(s.key);
@@ -45,19 +44,39 @@ bool direct_publish(site &s, uint64_t key, uint64_t place, uint32_t generation) 
   return false;
 }
 
+// Of the hash. Readers have no lock: no key stands before its place does, nor while that is another's.
+void site_write(site &s, uint64_t key, uint64_t place) M9_REQUIRES(malloc_mtx) {
+  if (site_key(s) != key)
+    std::atomic_ref(s.key).store(0, std::memory_order_relaxed);
+  std::atomic_ref(s.place).store(place, std::memory_order_release); // both pair with site_look_up
+  std::atomic_ref(s.key).store(key, std::memory_order_release);
+}
+
 // False: there is no slot for it. Counts it in `used` if it is new.
 bool site_put(uint64_t base, uint64_t mask, uint64_t key, uint64_t place, uint64_t &used) M9_REQUIRES(malloc_mtx) {
   for (unsigned i = 0; i < site_probes; i++) {
     site &s = site_probe(base, mask, key, i);
-    uint64_t has = site_key(s);
-    if (has > key_gone && has != key)
+    if (!site_free(s, key))
       continue;
-    used += has <= key_gone;
-    std::atomic_ref(s.place).store(place, std::memory_order_relaxed);
-    std::atomic_ref(s.key).store(key, std::memory_order_release); // pairs with site_look_up
+    used += s.key == 0;
+    site_write(s, key, place);
     return true;
   }
   return false;
+}
+
+// Takes out the entry at `hole`. Of those behind it, up to the next free place, whichever was looked for there moves
+// up.
+void site_take_out(uint64_t base, uint64_t mask, uint64_t hole) M9_REQUIRES(malloc_mtx) {
+  auto at = [base](uint64_t offset) -> site & { return *reinterpret_cast<site *>(base + offset); };
+  const uint64_t first = hole;
+  for (uint64_t next = (hole + sizeof(site)) & mask; next != first && at(next).key != 0;
+       next = (next + sizeof(site)) & mask)
+    if (uint64_t home = site_hash(at(next).key) & mask; ((next - home) & mask) >= ((next - hole) & mask)) {
+      site_write(at(hole), at(next).key, at(next).place);
+      hole = next;
+    }
+  std::atomic_ref(at(hole).key).store(0, std::memory_order_release);
 }
 
 // A table twice as large with everything that is in this one; what finds no slot there is found again slowly.
@@ -75,7 +94,7 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
   entries_used = 0;
   for (uint64_t at = 0; old_base && at <= old_mask; at += sizeof(site)) {
     const site &s = *reinterpret_cast<site *>(old_base + at);
-    if (s.key > key_gone)
+    if (s.key != 0)
       site_put(base, mask, s.key, s.place, entries_used);
   }
   sites.base.store(base, std::memory_order_relaxed);
@@ -84,7 +103,7 @@ bool table_grow() M9_REQUIRES(malloc_mtx) {
 }
 
 bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
-  if (s.key <= key_gone)
+  if (s.key == 0)
     return false;
   if (s.key & key_one_up)
     return module_was_unloaded((s.key & ~key_one_up) - zone_keys.of_class[(s.key & ~key_one_up) >> 48]);
@@ -101,23 +120,14 @@ bool is_gone(const site &s) M9_REQUIRES(malloc_mtx) {
 template <class Which> void sites_forget(Which which) M9_REQUIRES(malloc_mtx) {
   chains_forget();
   uint64_t base = sites.base.load(std::memory_order_relaxed), mask = sites.mask.load(std::memory_order_relaxed);
-  auto set = [](site &s, uint64_t key) { std::atomic_ref(s.key).store(key, std::memory_order_release); };
-  // From the end, so that places in front of one that is free for good are that, too.
-  uint64_t behind = reinterpret_cast<const site *>(base)->key;
-  for (uint64_t at = mask + sizeof(site); at != 0;) {
-    at -= sizeof(site);
-    site &s = *reinterpret_cast<site *>(base + at);
-    bool gone = which(s);
-    entries_used -= gone;
-    if (gone || s.key == key_gone)
-      set(s, behind == 0 ? 0 : key_gone);
-    behind = s.key;
-  }
+  for (uint64_t at = 0; at <= mask; at += sizeof(site))
+    for (; which(*reinterpret_cast<site *>(base + at)); entries_used--) // by turns what moves there, too
+      site_take_out(base, mask, at);
   walks_forget();
   for (site &s : lookups.direct) {
     uint64_t has = key_busy;
     if (!std::atomic_ref(s.key).compare_exchange_strong(has, key_cancelled) && has > key_cancelled && which(s))
-      set(s, 0);
+      std::atomic_ref(s.key).store(0, std::memory_order_release);
   }
 }
 
@@ -220,7 +230,7 @@ bool site_promote(uintptr_t wrapper, uint64_t step, uintptr_t caller, uint64_t z
 void sites_forget_gone() { sites_forget(is_gone); }
 
 void sites_forget_all() {
-  sites_forget([](const site &s) { return s.key > key_gone; });
+  sites_forget([](const site &s) { return s.key != 0; });
 }
 
 } // namespace m9

@@ -107,23 +107,25 @@ extern M9_HIDDEN site_table sites;
 
 // The multiplication carries upwards only, and the zone is above all else: so it is brought down first.
 inline uint64_t site_hash(uint64_t key) { return ((key ^ key >> 42) * 0x9E3779B97F4A7C15u) >> 32; }
-// Entries stand at the first place from there on that was free; behind one that always was, none is looked for. With so
-// many places tried, a table is half full before a key finds none.
+// An entry stands at the first place from there on that was free, and no free place is left between: so a search ends
+// at one. With so many places tried, a table is half full before a key finds none.
 constexpr unsigned site_probes = 64;
-constexpr uint64_t key_gone = 1; // of the hash: a place that was taken before, and is free
 inline site &site_probe(uint64_t base, uint64_t mask, uint64_t key, unsigned probe) {
   return *reinterpret_cast<site *>(base + ((site_hash(key) + probe * sizeof(site)) & mask));
 }
 
-// The place of a key that the hash knows, else 0.
+// The place of a key that the hash knows, else 0. An entry that is moved meanwhile may be missed; what stands where it
+// was is not taken for it.
 inline uint64_t site_look_up(uint64_t key) {
   uint64_t mask = sites.mask.load(std::memory_order_acquire); // pairs with table_grow
   uint64_t base = sites.base.load(std::memory_order_relaxed);
   for (unsigned i = 0; i < site_probes; i++) {
     site &s = site_probe(base, mask, key, i);
-    uint64_t has = std::atomic_ref(s.key).load(std::memory_order_acquire); // pairs with site_put
-    if (has == key)
-      return s.place;
+    uint64_t has = std::atomic_ref(s.key).load(std::memory_order_acquire); // pairs with site_write
+    if (has == key) {
+      uint64_t place = std::atomic_ref(s.place).load(std::memory_order_acquire); // pairs with site_write
+      return std::atomic_ref(s.key).load(std::memory_order_relaxed) == key ? place : 0;
+    }
     if (has == 0)
       break;
   }
