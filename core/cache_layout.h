@@ -33,7 +33,7 @@ constexpr uint32_t cache_most(unsigned c) {
   return c < deep_classes ? lines_items(2 * 64 - deep_line - c)
                           : bytes_items(c, class_size(c) > 4096 ? 1024 * 1024 : 256 * 1024);
 }
-// More than this only while cache_share times as many are in use.
+// More than this once cache_share times as many were in use as one was empty or full.
 constexpr uint32_t cache_modest(unsigned c) {
   return class_size(c) > 4096 ? bytes_items(c, 512 * 1024) : cache_most(c);
 }

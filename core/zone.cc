@@ -78,13 +78,20 @@ void domains_settle(unsigned c, verbs v) {
   cache_change_owner(c, cpu, v);
 }
 
+// Whether caches that hold so many may come to hold more.
+bool cache_may_grow(const keg &k, unsigned n, uint32_t room) M9_REQUIRES(k.lock) {
+  unsigned c = zone_class(n);
+  return room < cache_modest(c) ||
+         (room < cache_most(c) && zone_cached(n) + uint64_t{cache_share} * room <= k.items_out);
+}
+
 // Lets this CPU's cache grow, since it was too small; next time more, where that is all that the bucket has room for.
 // The cache's capacity.
 uint32_t cache_grow(const zone &z, verbs v, const uint32_t &cache, keg &k) M9_REQUIRES(k.lock) {
   unsigned n = zone_number(z);
   keg_allow(k, n, 1);
   uint32_t room = percpu_grow(v, cache, zone_owner(z), cache_first, k.bucket_most);
-  if (room == k.bucket_most && (room < cache_modest(zone_class(n)) || k.items_out / cache_share >= room))
+  if (room == k.bucket_most && cache_may_grow(k, n, room))
     keg_allow(k, n, room + 1);
   return room;
 }
